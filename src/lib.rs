@@ -1,6 +1,36 @@
-//! Lua in Rust.
+//! Lua in Rust: the API of mlua 0.9, with weak owned handles.
 
-#[allow(dead_code)]
+mod call;
+mod chunk;
 mod error;
+mod function;
+mod handle;
+pub mod prelude;
+mod scope;
+mod stack;
+mod state;
+mod string;
+mod table;
+mod thread;
+mod userdata;
+mod value;
 
-pub use error::{Error, ErrorContext, ExternalError, ExternalResult, Result};
+// pub use crate::chunk::{AsChunk, Chunk, ChunkMode};
+pub use crate::error::{Error, ErrorContext, ExternalError, ExternalResult, Result};
+pub use crate::function::Function;
+pub use crate::handle::RegistryKey;
+#[cfg(feature = "weak-owned")]
+pub use crate::handle::weak::WeakLua;
+pub use crate::state::Lua;
+pub use crate::string::String;
+pub use crate::table::Table;
+pub use crate::thread::Thread;
+pub use crate::userdata::AnyUserData;
+pub use crate::value::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, LightUserData, MultiValue, Nil, Value, Variadic};
+
+pub use ffi::{self, lua_CFunction, lua_State};
+
+/// The integer type of Lua.
+pub type Integer = ffi::lua_Integer;
+/// The floating-point type of Lua.
+pub type Number = ffi::lua_Number;

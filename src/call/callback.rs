@@ -1,0 +1,100 @@
+//! From Lua into Rust.
+//!
+//! A Rust function is a C closure with one upvalue, the cell that holds the Rust closure. The C function is generic over
+//! the closure's type, so that arguments are read from and results written to the stack without an intermediate form.
+
+use std::os::raw::c_int;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
+
+use super::failure::{raise, Failure};
+use super::{cell, new_closure};
+use crate::error::{Error, Result};
+use crate::state::LuaInner;
+use crate::value::{FromLuaMulti, IntoLuaMulti};
+use crate::Lua;
+
+/// Runs `body` as the body of a C function that Lua has called on `state`, and returns what the C function returns.
+///
+/// `body` gets the number of arguments and returns the number of results, which it has left on top.
+///
+/// # Safety
+///
+/// Called by an `extern "C-unwind"` function entered by Lua, as its last act and with nothing left to drop. `inner` is the
+/// instance of `state`.
+#[inline(always)]
+pub(crate) unsafe fn enter<'lua, F>(inner: NonNull<LuaInner>, state: *mut ffi::lua_State, body: F) -> c_int
+where
+    F: FnOnce(&'lua Lua, c_int) -> Result<c_int>,
+{
+    let failure = {
+        // SAFETY: the block is there while its VM runs code.
+        let instance = unsafe { inner.as_ref() };
+        // SAFETY: entered by Lua.
+        let nargs = unsafe { ffi::lua_gettop(state) };
+        let outer = instance.switch_state(state);
+        let outcome = catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
+        instance.switch_state(outer);
+        match outcome {
+            Ok(Ok(nresults)) => return nresults,
+            Ok(Err(error)) => Failure::Error(error),
+            Err(payload) => Failure::Panic(Some(payload)),
+        }
+    };
+    // SAFETY: nothing is left to drop in this frame but `failure`, which moves.
+    unsafe { raise(inner, state, failure) }
+}
+
+/// The cell that is the first upvalue of the running C function.
+#[inline(always)]
+unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
+    // SAFETY: the C functions of this module are only made into closures with a cell of their type as upvalue.
+    unsafe {
+        let userdata = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1));
+        (cell::instance(userdata), cell::value::<T>(userdata))
+    }
+}
+
+/// Pushes `func` as a Lua function onto `state`.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with 4 free places. `func` upholds the bounds that `'lua` stands for: see
+/// invariant I2 of `LuaInner`.
+pub(crate) unsafe fn push_function<'lua, F, A, R>(inner: &LuaInner, state: *mut ffi::lua_State, func: F) -> Result<()>
+where
+    F: Fn(&'lua Lua, A) -> Result<R>,
+    A: FromLuaMulti<'lua>,
+    R: IntoLuaMulti<'lua>,
+{
+    // SAFETY: passed on; `function` is the C function for a cell of `F`.
+    unsafe { new_closure(inner, state, function::<F, A, R>, func) }
+}
+
+unsafe extern "C-unwind" fn function<'lua, F, A, R>(state: *mut ffi::lua_State) -> c_int
+where
+    F: Fn(&'lua Lua, A) -> Result<R>,
+    A: FromLuaMulti<'lua>,
+    R: IntoLuaMulti<'lua>,
+{
+    // SAFETY: entered by Lua; the closure, and with it the cell, is on the stack as the running function.
+    unsafe {
+        let (inner, func) = upvalue::<F>(state);
+        enter(inner, state, |lua, nargs| {
+            let args = A::from_stack_args(nargs, 1, None, lua)?;
+            (*func)(lua, args)?.push_into_stack_multi(lua)
+        })
+    }
+}
+
+/// Makes a function that may be called while it runs out of one that may not.
+pub(crate) fn not_recursive<'lua, F, A, R>(func: F) -> impl Fn(&'lua Lua, A) -> Result<R>
+where
+    F: FnMut(&'lua Lua, A) -> Result<R>,
+{
+    let func = std::cell::RefCell::new(func);
+    move |lua, args| {
+        let mut func = func.try_borrow_mut().map_err(|_| Error::RecursiveMutCallback)?;
+        (*func)(lua, args)
+    }
+}

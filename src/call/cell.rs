@@ -1,0 +1,134 @@
+//! Rust values that Lua owns but never looks into: closures, errors.
+//!
+//! A cell is a userdata `{ instance, drop function, value }`. One metatable serves all types whose values need no
+//! metamethod but `__gc`: it calls the drop function. A value that needs no drop needs no metatable.
+
+use std::mem;
+use std::os::raw::{c_int, c_void};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
+
+use crate::error::Result;
+use crate::handle::slots::Slot;
+use crate::state::LuaInner;
+
+/// The alignment that Lua gives to userdata. A value that wants more lies that much further in.
+const ALIGN: usize = 8;
+
+#[repr(C)]
+struct Header {
+    inner: NonNull<LuaInner>,
+    /// Drops the value of the cell at the given userdata, once.
+    drop: Option<unsafe fn(*mut c_void)>,
+}
+
+/// Pushes a userdata that owns `value`, with the metatable in `metatable`. If there is no memory, `value` is dropped.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with 4 free places. `metatable` has [`collect`] as `__gc`, or `T` needs no
+/// drop.
+pub(crate) unsafe fn push<T>(inner: &LuaInner, state: *mut ffi::lua_State, value: T, metatable: Slot) -> Result<()> {
+    // SAFETY: passed on. Setting a metatable does not raise.
+    unsafe {
+        new(inner, state, value)?;
+        inner.slots.push(metatable, state);
+        ffi::lua_setmetatable(state, -2);
+    }
+    Ok(())
+}
+
+/// Pushes a userdata that owns `value`, with no more metatable than it takes to drop it.
+///
+/// # Safety
+///
+/// As [`push`].
+#[inline]
+pub(crate) unsafe fn push_plain<T>(inner: &LuaInner, state: *mut ffi::lua_State, value: T) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        if mem::needs_drop::<T>() {
+            push(inner, state, value, inner.internals.cell())
+        } else {
+            new(inner, state, value)
+        }
+    }
+}
+
+unsafe fn new<T>(inner: &LuaInner, state: *mut ffi::lua_State, new_value: T) -> Result<()> {
+    let size = mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN);
+    // SAFETY: the memory is large enough for both, whatever `value` skips for alignment.
+    unsafe {
+        let userdata = super::new_userdata(inner, state, size, 0)?;
+        (userdata as *mut Header).write(Header {
+            inner: NonNull::from(inner),
+            drop: mem::needs_drop::<T>().then_some(drop_value::<T> as unsafe fn(*mut c_void)),
+        });
+        value::<T>(userdata).write(new_value);
+    }
+    Ok(())
+}
+
+unsafe fn drop_value<T>(userdata: *mut c_void) {
+    // SAFETY: called once, by `collect`, for a cell of this type.
+    unsafe { std::ptr::drop_in_place(value::<T>(userdata)) }
+}
+
+/// The value in the cell at `userdata`.
+///
+/// # Safety
+///
+/// `userdata` is a cell of `T`.
+#[inline(always)]
+pub(crate) unsafe fn value<T>(userdata: *mut c_void) -> *mut T {
+    // SAFETY: `new` has made room for this.
+    unsafe {
+        let after = (userdata as *mut u8).add(mem::size_of::<Header>());
+        if mem::align_of::<T>() <= ALIGN {
+            after as *mut T
+        } else {
+            after.add(after.align_offset(mem::align_of::<T>())) as *mut T
+        }
+    }
+}
+
+/// The instance that the cell at `userdata` belongs to.
+///
+/// # Safety
+///
+/// `userdata` is a cell.
+#[inline(always)]
+pub(crate) unsafe fn instance(userdata: *mut c_void) -> NonNull<LuaInner> {
+    // SAFETY: every cell begins with its header.
+    unsafe { (*(userdata as *mut Header)).inner }
+}
+
+/// `__gc` of cells.
+pub(crate) unsafe extern "C-unwind" fn collect(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: only cells have a metatable with this `__gc`, which the library does not hand out.
+    unsafe {
+        let userdata = ffi::lua_touserdata(state, 1);
+        let header = userdata as *mut Header;
+        if let Some(drop) = (*header).drop.take() {
+            run_drop((*header).inner, state, || drop(userdata));
+        }
+    }
+    0
+}
+
+/// Runs a destructor of the user on behalf of the collector. A panic in it ends here: no frame of Lua's could take it.
+///
+/// # Safety
+///
+/// Called from a finalizer on `state`.
+pub(crate) unsafe fn run_drop(inner: NonNull<LuaInner>, state: *mut ffi::lua_State, drop: impl FnOnce()) {
+    // SAFETY: the block is there while its VM is.
+    let inner = unsafe { inner.as_ref() };
+    let outer = inner.switch_state(state);
+    let panic = catch_unwind(AssertUnwindSafe(drop));
+    inner.switch_state(outer);
+    if let Err(payload) = panic {
+        // The payload may itself have a destructor that panics.
+        mem::forget(payload);
+    }
+}

@@ -1,0 +1,175 @@
+//! Errors and panics on their way through Lua.
+//!
+//! A Rust [`Error`] or a panic travels through Lua as a *failure*: a userdata that owns it. [`raise`] turns one into a Lua
+//! error, [`pop_error`] turns what a protected call left back into an [`Error`], or goes on with the panic.
+
+use std::any::Any;
+use std::os::raw::c_int;
+use std::panic::resume_unwind;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use super::cell;
+use super::traceback::traceback;
+use crate::error::{Error, Result};
+use crate::state::LuaInner;
+use crate::Lua;
+
+/// What a failure userdata owns.
+pub(crate) enum Failure {
+    /// An error; it stays in the userdata and is cloned out.
+    Error(Error),
+    /// A panic, until somebody goes on with it.
+    Panic(Option<Box<dyn Any + Send>>),
+}
+
+/// The failure at `index`, if there is one.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with one free place; the reference must not outlive the value on the stack.
+pub(crate) unsafe fn failure_at<'a>(inner: &LuaInner, state: *mut ffi::lua_State, index: c_int) -> Option<&'a mut Failure> {
+    // SAFETY: a userdata with the failure metatable holds a `Failure` in a cell: only `push_failure` sets that metatable.
+    unsafe {
+        if ffi::lua_type(state, index) != ffi::LUA_TUSERDATA || ffi::lua_getmetatable(state, index) == 0 {
+            return None;
+        }
+        let metatable = ffi::lua_topointer(state, -1);
+        ffi::lua_pop(state, 1);
+        if metatable != inner.internals.failure_metatable() {
+            return None;
+        }
+        Some(&mut *cell::value::<Failure>(ffi::lua_touserdata(state, index)))
+    }
+}
+
+/// Pushes a failure that owns `failure`. If there is no memory for it, it is dropped and the error returned.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with 4 free places.
+pub(crate) unsafe fn push_failure(inner: &LuaInner, state: *mut ffi::lua_State, failure: Failure) -> Result<()> {
+    // SAFETY: passed on; the metatable is that of failures.
+    unsafe { cell::push(inner, state, failure, inner.internals.failure()) }
+}
+
+/// Pushes `error` as a Lua value.
+///
+/// # Safety
+///
+/// As [`push_failure`].
+pub(crate) unsafe fn push_error(inner: &LuaInner, state: *mut ffi::lua_State, error: Error) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe { push_failure(inner, state, Failure::Error(error)) }
+}
+
+/// Raises `failure` as a Lua error; an error gets the traceback of `state` with it.
+///
+/// # Safety
+///
+/// Called by the outermost frame of a C function that Lua called, which has nothing left to drop.
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn raise(inner: NonNull<LuaInner>, state: *mut ffi::lua_State, failure: Failure) -> ! {
+    // SAFETY: the block is there while Lua code runs. All Rust values are gone when `lua_error` jumps: `failure` has been
+    // moved into Lua, or dropped by `push_failure`.
+    unsafe {
+        // The callback may have left anything on the stack; its frame ends here.
+        ffi::lua_settop(state, 0);
+        let pushed = push_failure(inner.as_ref(), state, with_traceback(inner.as_ref(), state, failure)).is_ok();
+        if !pushed {
+            // Not enough memory for a userdata of a few words: let Lua raise that itself.
+            ffi::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
+        }
+        ffi::lua_error(state)
+    }
+}
+
+unsafe fn with_traceback(inner: &LuaInner, state: *mut ffi::lua_State, failure: Failure) -> Failure {
+    match failure {
+        Failure::Error(cause) => Failure::Error(Error::CallbackError {
+            // SAFETY: `state` runs the C function that raises; its stack is empty, so there is room.
+            traceback: unsafe { traceback(inner, state, None, 0) },
+            cause: Arc::new(cause),
+        }),
+        panic => panic,
+    }
+}
+
+/// Pops the error object that a protected call left with `status`.
+///
+/// Goes on with a panic if that is what it holds.
+///
+/// # Safety
+///
+/// `state` is a running state of its instance; the error object is on top.
+pub(crate) unsafe fn pop_error(state: *mut ffi::lua_State, status: c_int) -> Error {
+    // SAFETY: every state of a VM that we call into belongs to an instance.
+    let inner = unsafe { super::inner_of(state).as_ref() };
+    // SAFETY: there is an error object on top.
+    unsafe {
+        let error = match failure_at(inner, state, -1) {
+            Some(Failure::Error(error)) => Ok(error.clone()),
+            Some(Failure::Panic(payload)) => match payload.take() {
+                Some(payload) => Err(payload),
+                None => Ok(Error::PreviouslyResumedPanic),
+            },
+            None => Ok(from_message(status, message(state))),
+        };
+        ffi::lua_pop(state, 1);
+        error.unwrap_or_else(|payload| resume_unwind(payload))
+    }
+}
+
+/// The text of the error object on top.
+unsafe fn message(state: *mut ffi::lua_State) -> String {
+    // SAFETY: a string or a number on top; converting a number in place may allocate, so only strings are read. The message
+    // handler has made a string of everything that it could.
+    unsafe {
+        if ffi::lua_type(state, -1) == ffi::LUA_TSTRING {
+            let mut len = 0;
+            let data = ffi::lua_tolstring(state, -1, &mut len);
+            let bytes = std::slice::from_raw_parts(data as *const u8, len);
+            return String::from_utf8_lossy(bytes).into_owned();
+        }
+        let name = std::ffi::CStr::from_ptr(ffi::luaL_typename(state, -1));
+        format!("<unprintable {} error>", name.to_string_lossy())
+    }
+}
+
+fn from_message(status: c_int, message: String) -> Error {
+    match status {
+        ffi::LUA_ERRSYNTAX => Error::SyntaxError {
+            incomplete_input: message.ends_with("<eof>") || message.ends_with("'<eof>'"),
+            message,
+        },
+        ffi::LUA_ERRMEM => Error::MemoryError(message),
+        // An error in the message handler is no other kind of error to a caller.
+        _ => Error::RuntimeError(message),
+    }
+}
+
+/// `__tostring` of failures.
+pub(super) unsafe extern "C-unwind" fn failure_tostring(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: entered by Lua as a C function.
+    unsafe {
+        super::callback::enter(super::inner_of(state), state, |lua: &Lua, _| {
+            let text = match failure_at(lua.inner(), state, 1) {
+                Some(Failure::Error(error)) => error.to_string(),
+                Some(Failure::Panic(Some(payload))) => panic_text(payload.as_ref()),
+                Some(Failure::Panic(None)) => Error::PreviouslyResumedPanic.to_string(),
+                None => return Err(Error::UserDataTypeMismatch),
+            };
+            super::push_bytes(lua.inner(), state, text.as_bytes())?;
+            Ok(1)
+        })
+    }
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("panic").to_owned()
+}

@@ -1,0 +1,219 @@
+//! Calls between Rust and Lua: callbacks, protected calls, errors and panics across the border.
+
+use std::cell::Cell;
+use std::os::raw::{c_char, c_int, c_void};
+use std::ptr::{self, NonNull};
+
+pub(crate) mod callback;
+pub(crate) mod cell;
+pub(crate) mod failure;
+pub(crate) mod protect;
+pub(crate) mod traceback;
+
+use crate::error::Result;
+use crate::handle::slots::Slot;
+use crate::state::LuaInner;
+use protect::protect;
+
+/// The metatables of the library's own userdata. Their slots are never freed.
+pub(crate) struct Internals {
+    cell: Cell<Option<Slot>>,
+    failure: Cell<Option<Slot>>,
+    failure_metatable: Cell<*const c_void>,
+}
+
+impl Internals {
+    pub(crate) fn new() -> Internals {
+        Internals {
+            cell: Cell::new(None),
+            failure: Cell::new(None),
+            failure_metatable: Cell::new(ptr::null()),
+        }
+    }
+
+    /// Makes the metatables.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state of the instance, which is being made.
+    pub(crate) unsafe fn open(&self, inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+        // SAFETY: runs protected; the closures need no drop. `take` pops the table.
+        unsafe {
+            protect(state, 0, 2, |state| {
+                ffi::lua_createtable(state, 0, 2);
+                set_function(state, c"__gc", cell::collect);
+                ffi::lua_pushboolean(state, 0);
+                ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+                ffi::lua_createtable(state, 0, 4);
+                set_function(state, c"__gc", cell::collect);
+                set_function(state, c"__tostring", failure::failure_tostring);
+                ffi::lua_pushstring(state, c"error".as_ptr());
+                ffi::lua_setfield(state, -2, c"__name".as_ptr());
+                ffi::lua_pushboolean(state, 0);
+                ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+            })?;
+            self.failure_metatable.set(ffi::lua_topointer(state, -1));
+            self.failure.set(Some(inner.slots.take(state)?));
+            self.cell.set(Some(inner.slots.take(state)?));
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn cell(&self) -> Slot {
+        self.cell.get().expect("the instance has been opened")
+    }
+
+    #[inline(always)]
+    fn failure(&self) -> Slot {
+        self.failure.get().expect("the instance has been opened")
+    }
+
+    #[inline(always)]
+    fn failure_metatable(&self) -> *const c_void {
+        self.failure_metatable.get()
+    }
+}
+
+/// Sets the field `name` of the table on top.
+///
+/// # Safety
+///
+/// May raise.
+unsafe fn set_function(state: *mut ffi::lua_State, name: &'static std::ffi::CStr, function: ffi::lua_CFunction) {
+    // SAFETY: the caller runs protected.
+    unsafe {
+        ffi::lua_pushcfunction(state, function);
+        ffi::lua_setfield(state, -2, name.as_ptr());
+    }
+}
+
+/// The instance that `state` belongs to.
+///
+/// # Safety
+///
+/// `state` is a state of a VM that an instance is attached to.
+#[inline]
+pub(crate) unsafe fn inner_of(state: *mut ffi::lua_State) -> NonNull<LuaInner> {
+    // SAFETY: see `find_inner`.
+    unsafe { NonNull::new_unchecked(find_inner(state)) }
+}
+
+/// The instance that `state` belongs to, null if there is none.
+///
+/// # Safety
+///
+/// `state` is a state with two free places.
+pub(crate) unsafe fn find_inner(state: *mut ffi::lua_State) -> *mut LuaInner {
+    // SAFETY: the key's only value is a light userdata that `set_inner` wrote. A raw read does not raise.
+    unsafe {
+        ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, &INNER_KEY as *const u8 as *const c_void);
+        let inner = ffi::lua_touserdata(state, -1) as *mut LuaInner;
+        ffi::lua_pop(state, 1);
+        inner
+    }
+}
+
+static INNER_KEY: u8 = 0;
+
+/// Lets [`find_inner`] find `inner`.
+///
+/// # Safety
+///
+/// May raise. `state` has two free places.
+pub(crate) unsafe fn set_inner(state: *mut ffi::lua_State, inner: *mut LuaInner) {
+    // SAFETY: the caller runs protected.
+    unsafe {
+        ffi::lua_pushlightuserdata(state, inner as *mut c_void);
+        ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, &INNER_KEY as *const u8 as *const c_void);
+    }
+}
+
+/// Pushes a userdata of `size` bytes without a metatable, with `uservalues` user values.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with 4 free places.
+#[inline]
+pub(crate) unsafe fn new_userdata(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    size: usize,
+    uservalues: c_int,
+) -> Result<*mut c_void> {
+    // SAFETY: only a lack of memory raises; an error in a finalizer does not surface in 5.4.
+    unsafe {
+        if inner.infallible_memory() && size <= SMALL {
+            return Ok(ffi::lua_newuserdatauv(state, size, uservalues));
+        }
+        protect(state, 0, 1, |state| ffi::lua_newuserdatauv(state, size, uservalues))
+    }
+}
+
+/// Up to this size an allocation of our own allocator is taken not to fail ([`LuaInner::infallible_memory`]).
+pub(crate) const SMALL: usize = 64 * 1024;
+
+/// Pushes a Lua string.
+///
+/// # Safety
+///
+/// As [`new_userdata`].
+#[inline]
+pub(crate) unsafe fn push_bytes(inner: &LuaInner, state: *mut ffi::lua_State, bytes: &[u8]) -> Result<()> {
+    let (data, len) = (bytes.as_ptr() as *const c_char, bytes.len());
+    // SAFETY: as in `new_userdata`; `bytes` outlives the call.
+    unsafe {
+        if inner.infallible_memory() && len <= SMALL {
+            ffi::lua_pushlstring(state, data, len);
+            return Ok(());
+        }
+        protect(state, 0, 1, |state| {
+            ffi::lua_pushlstring(state, data, len);
+        })
+    }
+}
+
+/// Pushes an empty table with room for `narr` and `nrec` fields.
+///
+/// # Safety
+///
+/// As [`new_userdata`].
+#[inline]
+pub(crate) unsafe fn push_table(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    narr: c_int,
+    nrec: c_int,
+) -> Result<()> {
+    const FEW: c_int = 1024;
+    // SAFETY: as in `new_userdata`.
+    unsafe {
+        if inner.infallible_memory() && narr <= FEW && nrec <= FEW {
+            ffi::lua_createtable(state, narr, nrec);
+            return Ok(());
+        }
+        protect(state, 0, 1, |state| ffi::lua_createtable(state, narr, nrec))
+    }
+}
+
+/// Pushes a C closure over a cell that owns `value`. If there is no memory, `value` is dropped.
+///
+/// # Safety
+///
+/// As [`new_userdata`]. `function` is made for a cell of `T`.
+pub(crate) unsafe fn new_closure<T>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    function: ffi::lua_CFunction,
+    value: T,
+) -> Result<()> {
+    // SAFETY: as in `new_userdata`; an error leaves the cell to the collector.
+    unsafe {
+        cell::push_plain(inner, state, value)?;
+        if inner.infallible_memory() {
+            ffi::lua_pushcclosure(state, function, 1);
+            return Ok(());
+        }
+        protect(state, 1, 1, |state| ffi::lua_pushcclosure(state, function, 1))
+    }
+}

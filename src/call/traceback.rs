@@ -1,0 +1,229 @@
+//! Tracebacks, as `luaL_traceback` writes them, without its cost.
+//!
+//! `luaL_traceback` looks for the name of a global function by searching all of `package.loaded`, for each level anew.
+//! Here the levels are read first and one pass over `package.loaded` serves them all.
+
+use std::ffi::CStr;
+use std::fmt::Write;
+use std::mem::MaybeUninit;
+use std::os::raw::{c_char, c_int, c_void};
+
+use super::failure::failure_at;
+use crate::state::LuaInner;
+
+/// Levels shown at the top and at the bottom of a deep stack.
+const HEAD: c_int = 10;
+const TAIL: c_int = 11;
+/// Free places that a traceback takes.
+const STACK: c_int = 8;
+
+/// The message handler of protected calls: makes a text with a traceback of an error that is not a failure of ours.
+///
+/// # Safety
+///
+/// Called by Lua.
+pub(crate) unsafe extern "C-unwind" fn message_handler(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: entered by Lua with the error object as argument. `luaL_tolstring` may raise and does so before there is
+    // anything to drop; so may the last push, which is why the text has moved out of its `String` by then.
+    unsafe {
+        if ffi::lua_checkstack(state, STACK) == 0 {
+            return 1;
+        }
+        let inner = super::inner_of(state);
+        if failure_at(inner.as_ref(), state, 1).is_some() {
+            return 1;
+        }
+        let mut len = 0;
+        let data = ffi::luaL_tolstring(state, 1, &mut len);
+        let (data, len, capacity) = with_message(inner.as_ref(), state, data, len);
+        // On a lack of memory the text leaks, and that is the error.
+        ffi::lua_pushlstring(state, data as *const c_char, len);
+        drop(Vec::from_raw_parts(data, len, capacity));
+        1
+    }
+}
+
+/// The text of the message at `data` with a traceback of `state`, as the parts of a vector.
+#[inline(never)]
+unsafe fn with_message(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    data: *const c_char,
+    len: usize,
+) -> (*mut u8, usize, usize) {
+    // SAFETY: the string is on the stack.
+    let message = unsafe { std::slice::from_raw_parts(data as *const u8, len) };
+    // SAFETY: `message_handler` has asked for the places.
+    let text = unsafe { traceback(inner, state, Some(message), 1) };
+    let mut bytes = std::mem::ManuallyDrop::new(text.into_bytes());
+    (bytes.as_mut_ptr(), bytes.len(), bytes.capacity())
+}
+
+struct Level {
+    debug: ffi::lua_Debug,
+    function: *const c_void,
+    global_name: Option<String>,
+}
+
+/// The traceback of `state` from `level` on, after `message` if there is one.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with [`STACK`] free places, or with an empty stack. Nothing in here raises.
+pub(crate) unsafe fn traceback(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    message: Option<&[u8]>,
+    level: c_int,
+) -> String {
+    let _ = inner;
+    let mut text = String::new();
+    if let Some(message) = message {
+        text.push_str(&String::from_utf8_lossy(message));
+        text.push('\n');
+    }
+    text.push_str("stack traceback:");
+    // SAFETY: passed on.
+    unsafe {
+        let (mut levels, skipped) = read_levels(state, level);
+        name_globals(state, &mut levels);
+        for (i, level) in levels.iter().enumerate() {
+            if skipped > 0 && i == HEAD as usize {
+                let _ = write!(text, "\n\t...\t(skipping {skipped} levels)");
+            }
+            write_level(&mut text, level);
+        }
+    }
+    text
+}
+
+/// The levels to show, and how many are left out between the first [`HEAD`] and the rest.
+unsafe fn read_levels(state: *mut ffi::lua_State, first: c_int) -> (Vec<Level>, c_int) {
+    let mut levels = Vec::new();
+    // SAFETY: passed on.
+    let depth = unsafe { depth(state) };
+    let count = depth - first;
+    let skipped = if count > HEAD + TAIL { count - HEAD - TAIL } else { 0 };
+    let mut level = first;
+    while level < depth {
+        if skipped > 0 && level == first + HEAD {
+            level += skipped;
+        }
+        let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
+        // SAFETY: the level exists, so the record is filled; "f" pushes the function, which is popped.
+        unsafe {
+            if ffi::lua_getstack(state, level, debug.as_mut_ptr()) == 0 {
+                break;
+            }
+            ffi::lua_getinfo(state, c"Slntf".as_ptr(), debug.as_mut_ptr());
+            let function = ffi::lua_topointer(state, -1);
+            ffi::lua_pop(state, 1);
+            levels.push(Level {
+                debug: debug.assume_init(),
+                function,
+                global_name: None,
+            });
+        }
+        level += 1;
+    }
+    (levels, skipped)
+}
+
+/// The number of levels of the stack.
+unsafe fn depth(state: *mut ffi::lua_State) -> c_int {
+    let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
+    // SAFETY: `lua_getstack` only reads.
+    let mut exists = |level| unsafe { ffi::lua_getstack(state, level, debug.as_mut_ptr()) != 0 };
+    let (mut low, mut high) = (0, 1);
+    while exists(high) {
+        low = high;
+        high *= 2;
+    }
+    while low < high {
+        let middle = (low + high) / 2;
+        if exists(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// Names the levels whose functions are fields of a loaded module.
+unsafe fn name_globals(state: *mut ffi::lua_State, levels: &mut [Level]) {
+    // SAFETY: raw reads of tables, which are checked to be tables; the key "_LOADED" is a string that exists already as a
+    // key of the registry, so pushing it allocates nothing. `lua_next` gets the keys it returned, and nothing writes between.
+    unsafe {
+        ffi::lua_getfield(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
+        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+            ffi::lua_pushnil(state);
+            while ffi::lua_next(state, -2) != 0 {
+                if ffi::lua_type(state, -2) == ffi::LUA_TSTRING && ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+                    name_fields(state, levels);
+                }
+                ffi::lua_pop(state, 1);
+            }
+        }
+        ffi::lua_pop(state, 1);
+    }
+}
+
+/// As [`name_globals`], for the module on top with its name below.
+unsafe fn name_fields(state: *mut ffi::lua_State, levels: &mut [Level]) {
+    // SAFETY: as in `name_globals`.
+    unsafe {
+        ffi::lua_pushnil(state);
+        while ffi::lua_next(state, -2) != 0 {
+            if ffi::lua_type(state, -2) == ffi::LUA_TSTRING && ffi::lua_type(state, -1) == ffi::LUA_TFUNCTION {
+                let function = ffi::lua_topointer(state, -1);
+                for level in levels.iter_mut().filter(|l| l.function == function) {
+                    let (module, field) = (string_at(state, -4), string_at(state, -2));
+                    if module == "_G" {
+                        level.global_name = Some(field);
+                    } else if level.global_name.is_none() {
+                        level.global_name = Some(format!("{module}.{field}"));
+                    }
+                }
+            }
+            ffi::lua_pop(state, 1);
+        }
+    }
+}
+
+unsafe fn string_at(state: *mut ffi::lua_State, index: c_int) -> String {
+    // SAFETY: a string is there.
+    unsafe {
+        CStr::from_ptr(ffi::lua_tolstring(state, index, std::ptr::null_mut()))
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+fn write_level(text: &mut String, level: &Level) {
+    let debug = &level.debug;
+    // SAFETY: `lua_getinfo` has filled these with C strings that live as long as the function, which is on the stack.
+    let (source, name_what, name, what) = unsafe {
+        (
+            CStr::from_ptr(debug.short_src.as_ptr()).to_string_lossy(),
+            CStr::from_ptr(debug.namewhat).to_string_lossy(),
+            (!debug.name.is_null()).then(|| CStr::from_ptr(debug.name).to_string_lossy()),
+            *debug.what as u8,
+        )
+    };
+    let _ = if debug.currentline > 0 {
+        write!(text, "\n\t{source}:{}: in ", debug.currentline)
+    } else {
+        write!(text, "\n\t{source}: in ")
+    };
+    let _ = match (&level.global_name, name) {
+        (Some(global), _) => write!(text, "function '{global}'"),
+        (None, Some(name)) if !name_what.is_empty() => write!(text, "{name_what} '{name}'"),
+        _ if what == b'm' => write!(text, "main chunk"),
+        _ if what != b'C' => write!(text, "function <{source}:{}>", debug.linedefined),
+        _ => write!(text, "?"),
+    };
+    if debug.istailcall != 0 {
+        text.push_str("\n\t(...tail calls...)");
+    }
+}

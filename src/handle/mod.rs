@@ -1,0 +1,24 @@
+//! References from Rust to Lua values.
+//!
+//! Lua's collector does not see Rust's stack and heap, so a value that Rust refers to must lie where the collector sees
+//! it: in a *slot* ([`slots`]). On top of slots there are three kinds of reference:
+//!
+//! | kind | type here | keeps the VM open | slot |
+//! |---|---|---|---|
+//! | proxy (`Table<'lua>`, …) | [`Ref`](proxy::Ref) | yes, counted | counted |
+//! | owned handle (`OwnedTable`, …) | `OwnedRef` | no | counted |
+//! | registry key | [`RegistryKey`] | no | its own |
+//!
+//! A proxy and a handle of one value can share a slot: `into_owned` and `upgrade` move or count it and make no call into
+//! Lua. No other room of the crate touches the number of a slot, a reference thread or a count.
+
+#[cfg(any(feature = "unstable", feature = "weak-owned"))]
+pub(crate) mod owned;
+pub(crate) mod proxy;
+pub(crate) mod registry;
+pub(crate) mod slots;
+pub(crate) mod unref;
+#[cfg(feature = "weak-owned")]
+pub(crate) mod weak;
+
+pub use registry::RegistryKey;

@@ -1,0 +1,192 @@
+//! [`Ref`]: what every proxy (`Table<'lua>`, `Function<'lua>`, …) is made of.
+
+use std::mem::{self, ManuallyDrop};
+use std::os::raw::{c_int, c_void};
+
+use super::slots::Slot;
+use crate::error::{Error, Result};
+use crate::state::LuaInner;
+use crate::Lua;
+
+/// A counted reference to a Lua value that keeps its instance open.
+pub(crate) struct Ref<'lua> {
+    lua: &'lua Lua,
+    slot: Slot,
+}
+
+impl<'lua> Ref<'lua> {
+    /// Pops the value on top of `lua`'s running state into a reference.
+    ///
+    /// # Safety
+    ///
+    /// There is a value on top; it is popped in any case.
+    #[inline]
+    pub(crate) unsafe fn pop(lua: &'lua Lua) -> Result<Ref<'lua>> {
+        let inner = lua.inner();
+        // SAFETY: passed on.
+        let slot = unsafe { inner.slots.take(inner.state())? };
+        inner.keep_open();
+        Ok(Ref { lua, slot })
+    }
+
+    /// A reference to the value at `index` of the running state, which stays where it is.
+    ///
+    /// # Safety
+    ///
+    /// There is a value at `index`, and room for one more.
+    #[inline]
+    pub(crate) unsafe fn at(lua: &'lua Lua, index: c_int) -> Result<Ref<'lua>> {
+        // SAFETY: passed on.
+        unsafe {
+            ffi::lua_pushvalue(lua.state(), index);
+            Ref::pop(lua)
+        }
+    }
+
+    /// Like [`Ref::pop`] for the few operations that cannot report an error: a memory limit is lifted for the slot.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no memory all the same.
+    ///
+    /// # Safety
+    ///
+    /// As [`Ref::pop`].
+    pub(crate) unsafe fn pop_or_panic(lua: &'lua Lua) -> Ref<'lua> {
+        // SAFETY: passed on. Taking a slot runs no code of the user but finalizers, which the limit does not concern.
+        let taken = lua.inner().memory.without_limit(|| unsafe { Ref::pop(lua) });
+        taken.expect("not enough memory for a reference")
+    }
+
+    /// A reference that counts `slot` once more.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is counted by somebody else and of the open instance of `lua`.
+    #[inline(always)]
+    pub(crate) unsafe fn share(lua: &'lua Lua, slot: Slot) -> Ref<'lua> {
+        let inner = lua.inner();
+        inner.slots.retain(slot);
+        inner.keep_open();
+        Ref { lua, slot }
+    }
+
+    /// The instance, as it was borrowed.
+    #[inline(always)]
+    pub(crate) fn lua(&self) -> &'lua Lua {
+        self.lua
+    }
+
+    /// The running state of the instance.
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn state(&self) -> *mut ffi::lua_State {
+        self.lua.state()
+    }
+
+    /// Pushes the value onto the running state of its instance.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self) {
+        let inner = self.lua.inner();
+        // SAFETY: we own a count of the slot, and the VM is there (`state` panics if not).
+        unsafe { inner.slots.push(self.slot, inner.state()) }
+    }
+
+    /// Pushes the value onto the running state of `lua`; an error if that is another instance.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value.
+    #[inline(always)]
+    pub(crate) unsafe fn push_to(&self, lua: &Lua) -> Result<()> {
+        if !self.lua.is_same(lua) {
+            return Err(Error::MismatchedLua);
+        }
+        // SAFETY: passed on.
+        unsafe { self.push() };
+        Ok(())
+    }
+
+    /// Where the value lies, for reads that neither allocate nor raise: see invariant S4 of the slots.
+    ///
+    /// # Safety
+    ///
+    /// The caller keeps to S4 and leaves that thread's stack as it was.
+    #[inline(always)]
+    pub(crate) unsafe fn peek(&self) -> (*mut ffi::lua_State, c_int) {
+        let inner = self.lua.inner();
+        // Find out that the VM is there.
+        inner.state();
+        // SAFETY: we own a count of the slot.
+        unsafe { inner.slots.peek(self.slot) }
+    }
+
+    /// The address that identifies the value.
+    pub(crate) fn to_pointer(&self) -> *const c_void {
+        // SAFETY: `lua_topointer` only reads.
+        unsafe {
+            let (thread, index) = self.peek();
+            ffi::lua_topointer(thread, index)
+        }
+    }
+
+    /// Whether both are the same value, without metamethods.
+    pub(crate) fn is_same(&self, other: &Ref) -> bool {
+        if !self.lua.is_same(other.lua) {
+            return false;
+        }
+        if self.slot == other.slot {
+            return true;
+        }
+        let state = self.state();
+        // SAFETY: two places are free; a raw comparison does not raise.
+        unsafe {
+            self.push();
+            other.push();
+            let same = ffi::lua_rawequal(state, -1, -2) != 0;
+            ffi::lua_pop(state, 2);
+            same
+        }
+    }
+
+    /// Takes the reference apart: the instance stays counted as open, and so does the slot.
+    #[cfg_attr(not(any(feature = "unstable", feature = "weak-owned")), allow(dead_code))]
+    pub(super) fn into_parts(self) -> (&'lua Lua, Slot) {
+        let this = ManuallyDrop::new(self);
+        (this.lua, this.slot)
+    }
+}
+
+impl Clone for Ref<'_> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        // SAFETY: we own a count of the slot. It may be that of an instance that was closed around us (I1); then the counts
+        // are those of no VM, and `drop` leaves them alone likewise.
+        if self.lua.inner().state_or_null().is_null() {
+            self.lua.inner().keep_open();
+            return Ref { ..*self };
+        }
+        // SAFETY: as above, and the instance is open.
+        unsafe { Ref::share(self.lua, self.slot) }
+    }
+}
+
+impl Drop for Ref<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let inner = self.lua.inner();
+        // SAFETY: we own a count of the slot and one in `open`. Without a VM there are no slots.
+        unsafe {
+            if !inner.state_or_null().is_null() {
+                inner.slots.release(self.slot);
+            }
+            LuaInner::let_close(self.lua.0);
+        }
+    }
+}
+
+const _: () = assert!(mem::size_of::<Ref>() == 16);

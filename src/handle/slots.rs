@@ -1,0 +1,301 @@
+//! The slots: where the values lie that Rust refers to.
+//!
+//! A slot is a place on the stack of a *reference thread*, a Lua thread that runs no code and only serves as an array of
+//! values that Lua's collector sees. Rust names a slot by a number and counts its users; the value leaves its place when
+//! the count falls to zero. A thread has [`PER_THREAD`] slots, since Lua bounds the height of a stack; there are as many
+//! threads as it takes.
+//!
+//! Invariants:
+//!
+//! * S1. Slots below `len` exist: slot `s` lies in thread `s / PER_THREAD` at index `s % PER_THREAD + FIRST`. A thread's
+//!   stack reaches exactly to its highest slot below `len`.
+//! * S2. A slot below `len` is either counted (one to `u32::MAX`) or on the free list, and then holds nil.
+//! * S3. Slots below `room` have their stack and their count allocated, and above each thread's slots [`SPARE`] places
+//!   are free.
+//! * S4. No Lua function ever runs on a reference thread: only `lua_xmove`, `lua_pushvalue`, `lua_copy`, `lua_settop` and
+//!   plain reads are done there. None of them allocates, so none starts the collector; so no finalizer finds a reference
+//!   thread as its own stack, where indices would mean something else.
+//! * S5. The bookkeeping is complete before each call into Lua that can run other code (only [`Slots::grow`] makes
+//!   such a call), and no reference into the vectors is held over one.
+//! * S6. A count of `u32::MAX` sticks: the slot is then never freed. Forgetting four thousand million clones leaks a
+//!   value, it does not free one that is in use.
+
+use std::cell::{Cell, UnsafeCell};
+use std::os::raw::c_int;
+
+use crate::call::protect::protect;
+use crate::error::{Error, Result};
+use crate::stack::Held;
+
+/// The number of a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Slot(u32);
+
+impl Slot {
+    /// The number as `RegistryKey::id` shows it.
+    pub(crate) fn id(self) -> i32 {
+        self.0 as i32
+    }
+}
+
+const BITS: u32 = 16;
+/// Slots of one reference thread.
+const PER_THREAD: u32 = 1 << BITS;
+/// Index of the permanent nil at the bottom of each reference thread; freed slots are overwritten with it.
+const NIL: c_int = 1;
+/// Index of the first slot of a thread.
+const FIRST: c_int = 2;
+/// Places above the slots for values on their way in or out.
+const SPARE: c_int = 4;
+/// Slots that the first thread has room for at the beginning.
+const START: u32 = 64;
+/// End of the free list. Also one more than the highest slot number.
+const NONE: u32 = u32::MAX >> 1;
+
+/// All slots of an instance.
+pub(crate) struct Slots {
+    threads: UnsafeCell<Vec<*mut ffi::lua_State>>,
+    /// The count of a slot in use; the next free slot of one on the free list.
+    counts: UnsafeCell<Vec<u32>>,
+    free: Cell<u32>,
+    len: Cell<u32>,
+    room: Cell<u32>,
+}
+
+impl Slots {
+    pub(crate) fn new() -> Slots {
+        Slots {
+            threads: UnsafeCell::new(Vec::new()),
+            counts: UnsafeCell::new(Vec::new()),
+            free: Cell::new(NONE),
+            len: Cell::new(0),
+            room: Cell::new(0),
+        }
+    }
+
+    #[inline(always)]
+    fn place(&self, slot: u32) -> (*mut ffi::lua_State, c_int) {
+        // SAFETY: S1, S3: the thread of a slot below `room` exists.
+        let thread = unsafe { *(&*self.threads.get()).get_unchecked((slot >> BITS) as usize) };
+        (thread, (slot & (PER_THREAD - 1)) as c_int + FIRST)
+    }
+
+    #[inline(always)]
+    fn count(&self, slot: u32) -> u32 {
+        // SAFETY: S3; the reference ends here (S5).
+        unsafe { *(&*self.counts.get()).get_unchecked(slot as usize) }
+    }
+
+    #[inline(always)]
+    fn set_count(&self, slot: u32, count: u32) {
+        // SAFETY: S3; the reference ends here (S5).
+        unsafe { *(&mut *self.counts.get()).get_unchecked_mut(slot as usize) = count }
+    }
+
+    /// Moves the value on top of `state` into a slot, with a count of one. The value is popped in any case.
+    ///
+    /// # Safety
+    ///
+    /// `state` is a running state of this instance with a value on top.
+    #[inline]
+    pub(crate) unsafe fn take(&self, state: *mut ffi::lua_State) -> Result<Slot> {
+        let mut slot = self.free.get();
+        if slot == NONE {
+            slot = self.len.get();
+            if slot == self.room.get() {
+                // SAFETY: passed on.
+                return unsafe { self.take_growing(state) };
+            }
+            self.len.set(slot + 1);
+            self.set_count(slot, 1);
+            // SAFETY: S1, the stack of the thread reaches to just below this slot; S3, there is room.
+            unsafe { ffi::lua_xmove(state, self.place(slot).0, 1) };
+        } else {
+            self.free.set(self.count(slot));
+            self.set_count(slot, 1);
+            let (thread, index) = self.place(slot);
+            // SAFETY: S1 and S3 (one spare place on top).
+            unsafe {
+                ffi::lua_xmove(state, thread, 1);
+                ffi::lua_replace(thread, index);
+            }
+        }
+        Ok(Slot(slot))
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn take_growing(&self, state: *mut ffi::lua_State) -> Result<Slot> {
+        // SAFETY: the value on top is popped if `grow` fails.
+        unsafe {
+            let mut held = Held::adopt(state, 1);
+            self.grow(state)?;
+            held.release(1);
+            self.take(state)
+        }
+    }
+
+    /// Pushes the value of `slot` onto `state`.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is counted; `state` is a state of this instance with room for one value.
+    #[inline(always)]
+    pub(crate) unsafe fn push(&self, slot: Slot, state: *mut ffi::lua_State) {
+        let (thread, index) = self.place(slot.0);
+        // SAFETY: S1, S3.
+        unsafe {
+            ffi::lua_pushvalue(thread, index);
+            ffi::lua_xmove(thread, state, 1);
+        }
+    }
+
+    /// Overwrites the value of `slot` with the one on top of `state`, which is popped.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is counted; `state` is a state of this instance with a value on top.
+    pub(crate) unsafe fn overwrite(&self, slot: Slot, state: *mut ffi::lua_State) {
+        let (thread, index) = self.place(slot.0);
+        // SAFETY: S1, S3.
+        unsafe {
+            ffi::lua_xmove(state, thread, 1);
+            ffi::lua_replace(thread, index);
+        }
+    }
+
+    /// The place of a slot, for reads that neither allocate nor raise (S4).
+    ///
+    /// # Safety
+    ///
+    /// `slot` is counted. The caller keeps to S4 and leaves the thread's stack as it was.
+    #[inline(always)]
+    pub(crate) unsafe fn peek(&self, slot: Slot) -> (*mut ffi::lua_State, c_int) {
+        self.place(slot.0)
+    }
+
+    /// Counts one more user of `slot`, which must be counted already.
+    #[inline(always)]
+    pub(crate) fn retain(&self, slot: Slot) {
+        self.set_count(slot.0, self.count(slot.0).saturating_add(1));
+    }
+
+    /// Takes back one count; the last frees the slot.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns a count of `slot`, and the VM is there and not in the middle of a sweep.
+    #[inline(always)]
+    pub(crate) unsafe fn release(&self, slot: Slot) {
+        match self.count(slot.0) {
+            // SAFETY: passed on.
+            1 => unsafe { self.free(slot.0) },
+            u32::MAX => {}
+            count => self.set_count(slot.0, count - 1),
+        }
+    }
+
+    #[inline]
+    unsafe fn free(&self, slot: u32) {
+        let (thread, index) = self.place(slot);
+        // SAFETY: S1. Neither call allocates or runs other code.
+        unsafe {
+            if slot + 1 == self.len.get() {
+                self.len.set(slot);
+                ffi::lua_settop(thread, index - 1);
+            } else {
+                self.set_count(slot, self.free.replace(slot));
+                ffi::lua_copy(thread, NIL, index);
+            }
+        }
+    }
+
+    /// Makes room for at least one more slot.
+    #[cold]
+    unsafe fn grow(&self, state: *mut ffi::lua_State) -> Result<()> {
+        let room = self.room.get();
+        let (next, thread_index) = if room % PER_THREAD == 0 {
+            if room >= NONE - PER_THREAD {
+                return Err(Error::MemoryError("too many references".into()));
+            }
+            let within = if room == 0 { START } else { PER_THREAD };
+            (room + within, room >> BITS)
+        } else {
+            let thread_index = room >> BITS;
+            ((room * 2).min((thread_index + 1) << BITS), thread_index)
+        };
+        // SAFETY: the references end with the statements (S5).
+        unsafe {
+            let counts = &mut *self.counts.get();
+            let more = (next as usize).saturating_sub(counts.len());
+            counts.try_reserve(more).map_err(|_| out_of_memory())?;
+            counts.resize(counts.len() + more, 0);
+        }
+        // SAFETY: `state` is a running state. Both calls below may run finalizers, which may take slots and grow; so all is
+        // looked at anew afterwards.
+        unsafe {
+            if thread_index as usize == (*self.threads.get()).len() {
+                self.add_thread(state)?;
+            }
+            let thread = (&(*self.threads.get()))[thread_index as usize];
+            let height = (next - (thread_index << BITS)) as c_int + FIRST - 1 + SPARE;
+            let missing = height - ffi::lua_gettop(thread);
+            if missing > 0 && ffi::lua_checkstack(thread, missing) == 0 {
+                return Err(out_of_memory());
+            }
+        }
+        if self.room.get() < next {
+            self.room.set(next);
+        }
+        Ok(())
+    }
+
+    /// Makes one more reference thread, anchored in the registry.
+    unsafe fn add_thread(&self, state: *mut ffi::lua_State) -> Result<()> {
+        // SAFETY: runs protected; the closure holds nothing that needs a destructor.
+        let thread = unsafe {
+            protect(state, 0, 0, |state| {
+                let thread = ffi::lua_newthread(state);
+                ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, thread as *const _);
+                thread
+            })?
+        };
+        // SAFETY: a fresh thread has room for LUA_MINSTACK values. A finalizer that ran meanwhile may have added a thread of
+        // its own; then this one is simply the next.
+        unsafe {
+            ffi::lua_pushnil(thread);
+            let threads = &mut *self.threads.get();
+            threads.try_reserve(1).map_err(|_| out_of_memory())?;
+            threads.push(thread);
+        }
+        Ok(())
+    }
+
+    /// Forgets all slots: the VM is gone.
+    pub(crate) fn clear(&self) {
+        self.len.set(0);
+        self.room.set(0);
+        self.free.set(NONE);
+        // SAFETY: S5, nobody is in the middle of anything; without a VM no slot is looked at any more.
+        unsafe {
+            *self.threads.get() = Vec::new();
+            *self.counts.get() = Vec::new();
+        }
+    }
+
+    /// How many slots are in use.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> usize {
+        let mut free = 0;
+        let mut slot = self.free.get();
+        while slot != NONE {
+            free += 1;
+            slot = self.count(slot);
+        }
+        self.len.get() as usize - free
+    }
+}
+
+fn out_of_memory() -> Error {
+    Error::MemoryError("not enough memory".into())
+}

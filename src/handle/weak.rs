@@ -1,0 +1,63 @@
+//! [`WeakLua`]: a reference to an instance that does not keep it open.
+
+use std::fmt;
+use std::ptr::NonNull;
+
+use crate::state::LuaInner;
+use crate::Lua;
+
+/// Knows an instance without keeping it open.
+///
+/// # Examples
+///
+/// ```
+/// # use mlua::Lua;
+/// let lua = Lua::new();
+/// let weak = lua.weak();
+/// assert!(weak.is_alive());
+/// drop(lua);
+/// assert!(!weak.is_alive());
+/// ```
+pub struct WeakLua(NonNull<LuaInner>);
+
+impl WeakLua {
+    pub(crate) fn new(lua: &Lua) -> WeakLua {
+        lua.inner().retain();
+        WeakLua(lua.0)
+    }
+
+    fn inner(&self) -> &LuaInner {
+        // SAFETY: we hold a count in `refs`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Whether the instance is open.
+    pub fn is_alive(&self) -> bool {
+        self.inner().is_alive()
+    }
+
+    /// Whether both know the same instance.
+    pub fn ptr_eq(&self, other: &WeakLua) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Clone for WeakLua {
+    fn clone(&self) -> Self {
+        self.inner().retain();
+        WeakLua(self.0)
+    }
+}
+
+impl Drop for WeakLua {
+    fn drop(&mut self) {
+        // SAFETY: we hold a count in `refs`.
+        unsafe { LuaInner::release(self.0) }
+    }
+}
+
+impl fmt::Debug for WeakLua {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WeakLua({})", if self.is_alive() { "open" } else { "closed" })
+    }
+}

@@ -1,0 +1,1 @@
+//! Everything under a name with `Lua` in front.

@@ -1,0 +1,87 @@
+//! Balance of the Lua stack.
+//!
+//! The library keeps this discipline on the stack of a running state:
+//!
+//! * Every operation leaves the stack as it found it, or with its results on top, also on an error and on unwinding. It
+//!   counts what it has pushed in a [`Held`], which pops that much when dropped. Debug builds check the height.
+//! * Code of the user is entered (conversions, callbacks, iterators) only with at least
+//!   [`STACK_RESERVE`](crate::state::STACK_RESERVE) free places. Lua itself gives a C function 20; what pushes more asks
+//!   first. So an operation that pushes a fixed, small number of values need not ask.
+
+use std::os::raw::c_int;
+
+/// Values on top of a Lua stack that an operation has pushed; popped on drop.
+pub(crate) struct Held {
+    state: *mut ffi::lua_State,
+    n: c_int,
+    #[cfg(debug_assertions)]
+    base: c_int,
+}
+
+impl Held {
+    /// Nothing held yet.
+    ///
+    /// # Safety
+    ///
+    /// `state` is a running state of an open VM, and stays so until the drop.
+    #[inline(always)]
+    pub(crate) unsafe fn new(state: *mut ffi::lua_State) -> Held {
+        // SAFETY: passed on.
+        unsafe { Held::adopt(state, 0) }
+    }
+
+    /// Holds the `n` values on top of `state`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Held::new`]; there are `n` values.
+    #[inline(always)]
+    pub(crate) unsafe fn adopt(state: *mut ffi::lua_State, n: c_int) -> Held {
+        Held {
+            state,
+            n,
+            #[cfg(debug_assertions)]
+            // SAFETY: `state` is a running state.
+            base: unsafe { ffi::lua_gettop(state) } - n,
+        }
+    }
+
+    /// `n` more values have been pushed.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, n: c_int) {
+        self.n += n;
+        self.check();
+    }
+
+    /// `n` values have been popped, or are left to the caller.
+    #[inline(always)]
+    pub(crate) fn release(&mut self, n: c_int) {
+        self.n -= n;
+        debug_assert!(self.n >= 0);
+    }
+
+    /// Debug builds: the stack is as high as has been counted.
+    #[inline(always)]
+    pub(crate) fn check(&self) {
+        #[cfg(debug_assertions)]
+        // SAFETY: `state` is a running state (`new`).
+        assert_eq!(unsafe { ffi::lua_gettop(self.state) }, self.base + self.n, "Lua stack out of balance");
+    }
+}
+
+impl Drop for Held {
+    #[inline(always)]
+    fn drop(&mut self) {
+        #[cfg(debug_assertions)]
+        // SAFETY: as below.
+        if !std::thread::panicking() && self.n > 0 {
+            let top = unsafe { ffi::lua_gettop(self.state) };
+            assert!(top >= self.base + self.n, "Lua stack out of balance: {top} < {} + {}", self.base, self.n);
+        }
+        if self.n > 0 {
+            // SAFETY: these values are ours (`add`), and lowering the top of a stack without to-be-closed variables of
+            // this C frame neither raises nor runs code.
+            unsafe { ffi::lua_settop(self.state, -self.n - 1) }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The block that everything of one instance points to.
+//!
+//! A [`LuaInner`] is allocated once and never moves. Two counts govern it:
+//!
+//! * `open` counts what keeps the *VM* open: owners ([`Lua`] values), proxies, guards, calls in progress. When it falls
+//!   to zero the VM is closed ([`super::close`]).
+//! * `refs` counts what keeps the *block* allocated: all that is counted by `open` together counts as one, and each
+//!   weak handle, [`WeakLua`](crate::WeakLua) counts as one more. When it falls to zero the block is freed.
+//!
+//! Invariants:
+//!
+//! * I1. `state` is null exactly when the VM is gone. Whoever wants to call into Lua gets the state from
+//!   [`LuaInner::state`], which panics on null.
+//! * I2. A `&'a Lua` handed to user code lies in an owner, in a handle or in the block itself (`lent`). The first two
+//!   live for `'a` by borrow. A `'a` that a callback gets is the one its function was made with, so it ends no later
+//!   than what made the function reachable, or it is `'static` and then comes from something leaked that holds a count
+//!   in `refs`. In each case the block outlives `'a`; I1 does the rest.
+//! * I3. Whoever runs Lua code, or code of the user between two steps of an operation, holds a count in `open` (or a
+//!   borrow of an owner), so the VM is never closed under a running operation.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::call::Internals;
+use crate::error::{Error, Result};
+use crate::handle::slots::Slots;
+use crate::handle::unref::UnrefQueue;
+use crate::state::app_data::AppData;
+use crate::state::hook::Hooks;
+use crate::state::memory::Memory;
+use crate::userdata::types::TypeMap;
+use crate::Lua;
+
+/// Free stack slots that any code of the user finds when it is entered from the library.
+pub(crate) const STACK_RESERVE: i32 = 16;
+
+/// Added to `open` while the VM is closed, so that counts made by finalizers never trigger a second close.
+const CLOSING: usize = 1 << (usize::BITS - 2);
+
+/// See the module's documentation.
+pub(crate) struct LuaInner {
+    state: Cell<*mut ffi::lua_State>,
+    open: Cell<usize>,
+    refs: Cell<usize>,
+    alive: AtomicBool,
+    /// The `Lua` that callbacks are lent. It is never dropped and counts nothing.
+    lent: ManuallyDrop<Lua>,
+    main_state: Cell<*mut ffi::lua_State>,
+    /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
+    infallible_memory: Cell<bool>,
+    /// Whether C modules, binary chunks and the like are barred.
+    pub(crate) safe: Cell<bool>,
+    pub(crate) slots: Slots,
+    pub(crate) unref: UnrefQueue,
+    pub(crate) internals: Internals,
+    pub(crate) types: TypeMap,
+    pub(crate) memory: Memory,
+    pub(crate) app_data: AppData,
+    pub(crate) hooks: Hooks,
+}
+
+impl LuaInner {
+    /// A block without a VM yet, with one count in `open`. [`super::create`] fills in the rest.
+    pub(crate) fn alloc() -> NonNull<LuaInner> {
+        let block = Box::new(LuaInner {
+            state: Cell::new(ptr::null_mut()),
+            open: Cell::new(1),
+            refs: Cell::new(1),
+            alive: AtomicBool::new(false),
+            lent: ManuallyDrop::new(Lua(NonNull::dangling())),
+            main_state: Cell::new(ptr::null_mut()),
+            infallible_memory: Cell::new(false),
+            safe: Cell::new(true),
+            slots: Slots::new(),
+            unref: UnrefQueue::new(),
+            internals: Internals::new(),
+            types: TypeMap::default(),
+            memory: Memory::new(),
+            app_data: AppData::default(),
+            hooks: Hooks::default(),
+        });
+        let this = NonNull::from(Box::leak(block));
+        // SAFETY: the block was just made and nothing else points to it yet.
+        unsafe { (*this.as_ptr()).lent = ManuallyDrop::new(Lua(this)) };
+        this
+    }
+
+    /// Binds the block to a VM: from here on the instance is open.
+    pub(crate) fn attach(&self, state: *mut ffi::lua_State, main: *mut ffi::lua_State, infallible: bool) {
+        self.state.set(state);
+        self.main_state.set(main);
+        self.infallible_memory.set(infallible);
+        self.alive.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the instance is open: owners or proxies are left and closing has not begun.
+    #[inline(always)]
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// The state of the coroutine that is running.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the VM is gone (I1).
+    #[inline(always)]
+    #[track_caller]
+    pub(crate) fn state(&self) -> *mut ffi::lua_State {
+        let state = self.state.get();
+        if state.is_null() {
+            destroyed();
+        }
+        state
+    }
+
+    /// Like [`LuaInner::state`], but with an error in place of the panic.
+    #[inline(always)]
+    pub(crate) fn try_state(&self) -> Result<*mut ffi::lua_State> {
+        let state = self.state.get();
+        if state.is_null() {
+            return Err(Error::LuaDestroyed);
+        }
+        Ok(state)
+    }
+
+    /// The state of the coroutine that is running, null if the VM is gone.
+    #[inline(always)]
+    pub(crate) fn state_or_null(&self) -> *mut ffi::lua_State {
+        self.state.get()
+    }
+
+    /// Makes `state` the running one and returns the one before. Callback trampolines alone call this.
+    #[inline(always)]
+    pub(crate) fn switch_state(&self, state: *mut ffi::lua_State) -> *mut ffi::lua_State {
+        self.state.replace(state)
+    }
+
+    /// The state of the main thread, null if the VM is gone.
+    #[inline(always)]
+    pub(crate) fn main_state(&self) -> *mut ffi::lua_State {
+        self.main_state.get()
+    }
+
+    /// Whether small allocations inside Lua can be taken not to fail.
+    ///
+    /// True while the allocator is our own and no memory limit is set: then an allocation fails only where Rust's own
+    /// `Box::new` would end the process.
+    #[inline(always)]
+    pub(crate) fn infallible_memory(&self) -> bool {
+        self.infallible_memory.get()
+    }
+
+    pub(crate) fn set_infallible_memory(&self, on: bool) {
+        self.infallible_memory.set(on)
+    }
+
+    /// The `Lua` lent to callbacks. See I2 for what `'lua` may be.
+    #[inline(always)]
+    pub(crate) fn lend<'lua>(&self) -> &'lua Lua {
+        let lent: *const Lua = &*self.lent;
+        // SAFETY: I2, the block outlives every `'lua` for which callbacks are entered.
+        unsafe { &*lent }
+    }
+
+    /// Counts one more reason to keep the VM open.
+    #[inline(always)]
+    pub(crate) fn keep_open(&self) {
+        self.open.set(self.open.get() + 1);
+    }
+
+    /// Takes back one [`LuaInner::keep_open`]; closes the VM with the last.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns a count. `this` may be freed on return unless the caller also keeps the block.
+    #[inline(always)]
+    pub(crate) unsafe fn let_close(this: NonNull<LuaInner>) {
+        // SAFETY: the caller's count keeps the block allocated up to here.
+        let inner = unsafe { this.as_ref() };
+        let open = inner.open.get() - 1;
+        inner.open.set(open);
+        if open == 0 {
+            // SAFETY: the last count in `open` is gone.
+            unsafe { Self::close(this) };
+        }
+    }
+
+    /// Closes the VM and gives back the count in `refs` that `open` stood for.
+    #[cold]
+    #[inline(never)]
+    unsafe fn close(this: NonNull<LuaInner>) {
+        // SAFETY: `refs` still has the count that `open` stands for.
+        let inner = unsafe { this.as_ref() };
+        inner.open.set(CLOSING);
+        inner.alive.store(false, Ordering::Relaxed);
+        let release = ReleaseRef(this);
+        super::close::close_vm(inner);
+        drop(release);
+    }
+
+    /// Marks the VM as gone: I1.
+    pub(crate) fn detach(&self) {
+        self.state.set(ptr::null_mut());
+        self.main_state.set(ptr::null_mut());
+        self.infallible_memory.set(false);
+    }
+
+    /// While closing: whether proxies or guards made by finalizers are still around.
+    pub(crate) fn escaped_while_closing(&self) -> bool {
+        self.open.get() > CLOSING
+    }
+
+    /// Counts one more reason to keep the block.
+    #[inline(always)]
+    pub(crate) fn retain(&self) {
+        self.refs.set(self.refs.get() + 1);
+    }
+
+    /// Takes back one [`LuaInner::retain`]; frees the block with the last.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns a count.
+    #[inline(always)]
+    pub(crate) unsafe fn release(this: NonNull<LuaInner>) {
+        // SAFETY: the caller's count keeps the block allocated up to here.
+        let inner = unsafe { this.as_ref() };
+        let refs = inner.refs.get() - 1;
+        inner.refs.set(refs);
+        if refs == 0 {
+            // SAFETY: made by `Box::leak` in `alloc`; no count is left, so nothing points here any more.
+            drop(unsafe { Box::from_raw(this.as_ptr()) });
+        }
+    }
+}
+
+/// Gives back a count in `refs`, also when a destructor of the user panics while the VM is closed.
+struct ReleaseRef(NonNull<LuaInner>);
+
+impl Drop for ReleaseRef {
+    fn drop(&mut self) {
+        // SAFETY: stands for the one count that `open` as a whole holds.
+        unsafe { LuaInner::release(self.0) }
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn destroyed() -> ! {
+    panic!("Lua instance is destroyed")
+}

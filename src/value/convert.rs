@@ -1,0 +1,1 @@
+//! Conversions of the types of Lua and of the standard library.

@@ -1,0 +1,158 @@
+//! The conversion traits.
+//!
+//! Each trait has a public form, through [`Value`] and [`MultiValue`], and a hidden one, straight from and to the Lua stack.
+//! The hidden methods default to the public ones; conversions of the library's own override them, so that a number, a
+//! string or a tuple passes without a `Value` between.
+//!
+//! The stack protocol, which all implementations keep:
+//!
+//! * All of it happens on the running state of `lua`, which is open.
+//! * `push_into_stack` pushes exactly one value on `Ok`, `push_into_stack_multi` as many as it returns; on `Err` and on
+//!   unwinding they leave the stack as it was. The caller guarantees one free place; who pushes more asks for it.
+//! * `from_stack*` read and leave the stack as it was. An index may be relative to the top.
+//! * An implementation that enters code of the user (the defaults do) first reserves stack for it.
+
+use std::os::raw::c_int;
+
+use super::{MultiValue, Value};
+use crate::error::{Error, Result};
+use crate::Lua;
+
+/// A type that can be turned into a Lua value.
+pub trait IntoLua<'lua>: Sized {
+    /// Turns `self` into a Lua value.
+    fn into_lua(self, lua: &'lua Lua) -> Result<Value<'lua>>;
+
+    /// Pushes `self` onto the stack of the running state.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value. See the protocol in the module's documentation.
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn push_into_stack(self, lua: &'lua Lua) -> Result<()> {
+        lua.reserve_stack()?;
+        let value = self.into_lua(lua)?;
+        // SAFETY: passed on.
+        unsafe { value.push(lua) }
+    }
+}
+
+/// A type that a Lua value can be turned into.
+pub trait FromLua<'lua>: Sized {
+    /// Turns `value` into `Self`.
+    fn from_lua(value: Value<'lua>, lua: &'lua Lua) -> Result<Self>;
+
+    /// As [`FromLua::from_lua`] for argument `i` of the function `to`, which an error then names.
+    #[doc(hidden)]
+    #[inline]
+    fn from_lua_arg(arg: Value<'lua>, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+        Self::from_lua(arg, lua).map_err(|cause| bad_argument(i, to, cause))
+    }
+
+    /// Reads the value at `idx` of the running state's stack.
+    ///
+    /// # Safety
+    ///
+    /// There is a value at `idx`. See the protocol in the module's documentation.
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn from_stack(idx: c_int, lua: &'lua Lua) -> Result<Self> {
+        lua.reserve_stack()?;
+        // SAFETY: passed on; there is room by the line above.
+        let value = unsafe { Value::at(lua, idx)? };
+        Self::from_lua(value, lua)
+    }
+
+    /// As [`FromLua::from_stack`] for argument `i` of the function `to`.
+    ///
+    /// # Safety
+    ///
+    /// As [`FromLua::from_stack`].
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn from_stack_arg(idx: c_int, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+        // SAFETY: passed on.
+        unsafe { Self::from_stack(idx, lua) }.map_err(|cause| bad_argument(i, to, cause))
+    }
+}
+
+/// A type that can be turned into any number of Lua values: the arguments of a call, the results of a callback.
+///
+/// Everything that is [`IntoLua`] is turned into one value. Tuples are turned into the values of their elements.
+pub trait IntoLuaMulti<'lua>: Sized {
+    /// Turns `self` into Lua values.
+    fn into_lua_multi(self, lua: &'lua Lua) -> Result<MultiValue<'lua>>;
+
+    /// Pushes `self` onto the stack of the running state and returns how many values that were.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value. See the protocol in the module's documentation.
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn push_into_stack_multi(self, lua: &'lua Lua) -> Result<c_int> {
+        lua.reserve_stack()?;
+        let values = self.into_lua_multi(lua)?;
+        // SAFETY: passed on.
+        unsafe { values.push(lua) }
+    }
+}
+
+/// A type that any number of Lua values can be turned into: the results of a call, the arguments of a callback.
+///
+/// Everything that is [`FromLua`] takes one value, nil if there is none. Tuples take one value for each element, and their
+/// last element takes what is left.
+pub trait FromLuaMulti<'lua>: Sized {
+    /// How many values are looked at; `LUA_MULTRET` for all there are.
+    #[doc(hidden)]
+    const COUNT: c_int = ffi::LUA_MULTRET;
+
+    /// Turns `values` into `Self`. Values in excess are ignored, missing ones are nil.
+    fn from_lua_multi(values: MultiValue<'lua>, lua: &'lua Lua) -> Result<Self>;
+
+    /// As [`FromLuaMulti::from_lua_multi`] for the arguments from number `i` on of the function `to`.
+    #[doc(hidden)]
+    #[inline]
+    fn from_lua_args(args: MultiValue<'lua>, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+        let _ = (i, to);
+        Self::from_lua_multi(args, lua)
+    }
+
+    /// Reads the `nvals` values on top of the running state's stack.
+    ///
+    /// # Safety
+    ///
+    /// There are `nvals` values. See the protocol in the module's documentation.
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn from_stack_multi(nvals: c_int, lua: &'lua Lua) -> Result<Self> {
+        lua.reserve_stack()?;
+        // SAFETY: passed on.
+        let values = unsafe { MultiValue::top(lua, nvals)? };
+        Self::from_lua_multi(values, lua)
+    }
+
+    /// As [`FromLuaMulti::from_stack_multi`] for the arguments from number `i` on of the function `to`.
+    ///
+    /// # Safety
+    ///
+    /// As [`FromLuaMulti::from_stack_multi`].
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn from_stack_args(nargs: c_int, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+        let _ = (i, to);
+        // SAFETY: passed on.
+        unsafe { Self::from_stack_multi(nargs, lua) }
+    }
+}
+
+#[cold]
+pub(crate) fn bad_argument(pos: usize, to: Option<&str>, cause: Error) -> Error {
+    Error::BadArgument {
+        to: to.map(str::to_owned),
+        pos,
+        name: None,
+        cause: std::sync::Arc::new(cause),
+    }
+}

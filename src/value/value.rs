@@ -1,0 +1,127 @@
+//! [`Value`]: any Lua value.
+
+use std::os::raw::{c_int, c_void};
+
+use crate::call::failure::{failure_at, push_error, Failure};
+use crate::error::{Error, Result};
+use crate::function::Function;
+use crate::handle::proxy::Ref;
+use crate::string::String;
+use crate::table::Table;
+use crate::thread::Thread;
+use crate::userdata::AnyUserData;
+use crate::{Integer, Lua, Number};
+
+pub use Value::Nil;
+
+/// A light userdata: an address that means something to the host only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LightUserData(pub *mut c_void);
+
+/// Any Lua value.
+///
+/// Strings, tables, functions, coroutines and userdata are references to what lies in Lua; the others are plain values.
+#[derive(Clone)]
+pub enum Value<'lua> {
+    /// The Lua value `nil`.
+    Nil,
+    /// A boolean.
+    Boolean(bool),
+    /// A light userdata.
+    LightUserData(LightUserData),
+    /// A number with an integer as value.
+    Integer(Integer),
+    /// A floating-point number.
+    Number(Number),
+    /// A string.
+    String(String<'lua>),
+    /// A table.
+    Table(Table<'lua>),
+    /// A function, of Lua or of Rust.
+    Function(Function<'lua>),
+    /// A coroutine.
+    Thread(Thread<'lua>),
+    /// A userdata.
+    UserData(AnyUserData<'lua>),
+    /// An error of Rust's that went through Lua.
+    Error(Error),
+}
+
+impl<'lua> Value<'lua> {
+    /// Pushes the value onto the running state of `lua`; an error if it is of another instance.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value.
+    #[inline]
+    pub(crate) unsafe fn push(&self, lua: &Lua) -> Result<()> {
+        let inner = lua.inner();
+        let state = inner.state();
+        // SAFETY: the caller guarantees room; none of the plain pushes raises.
+        unsafe {
+            match self {
+                Value::Nil => ffi::lua_pushnil(state),
+                Value::Boolean(b) => ffi::lua_pushboolean(state, *b as c_int),
+                Value::LightUserData(p) => ffi::lua_pushlightuserdata(state, p.0),
+                Value::Integer(i) => ffi::lua_pushinteger(state, *i),
+                Value::Number(n) => ffi::lua_pushnumber(state, *n),
+                Value::String(s) => return s.0.push_to(lua),
+                Value::Table(t) => return t.0.push_to(lua),
+                Value::Function(f) => return f.0.push_to(lua),
+                Value::Thread(t) => return t.0.push_to(lua),
+                Value::UserData(u) => return u.0.push_to(lua),
+                Value::Error(e) => return push_error(inner, state, e.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The value at `index` of the running state, which stays where it is.
+    ///
+    /// # Safety
+    ///
+    /// There is a value at `index`, and room for one more.
+    #[inline]
+    pub(crate) unsafe fn at(lua: &'lua Lua, index: c_int) -> Result<Value<'lua>> {
+        let inner = lua.inner();
+        let state = inner.state();
+        // SAFETY: the reads match the type that is found.
+        unsafe {
+            Ok(match ffi::lua_type(state, index) {
+                ffi::LUA_TNIL | ffi::LUA_TNONE => Nil,
+                ffi::LUA_TBOOLEAN => Value::Boolean(ffi::lua_toboolean(state, index) != 0),
+                ffi::LUA_TLIGHTUSERDATA => Value::LightUserData(LightUserData(ffi::lua_touserdata(state, index))),
+                ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
+                    Value::Integer(ffi::lua_tointeger(state, index))
+                }
+                ffi::LUA_TNUMBER => Value::Number(ffi::lua_tonumber(state, index)),
+                ffi::LUA_TSTRING => Value::String(String(Ref::at(lua, index)?)),
+                ffi::LUA_TTABLE => Value::Table(Table(Ref::at(lua, index)?)),
+                ffi::LUA_TFUNCTION => Value::Function(Function(Ref::at(lua, index)?)),
+                ffi::LUA_TTHREAD => Value::Thread(Thread(Ref::at(lua, index)?)),
+                _ => match failure_at(inner, state, index) {
+                    Some(Failure::Error(error)) => Value::Error(error.clone()),
+                    Some(Failure::Panic(payload)) => match payload.take() {
+                        Some(payload) => std::panic::resume_unwind(payload),
+                        None => Value::Error(Error::PreviouslyResumedPanic),
+                    },
+                    None => Value::UserData(AnyUserData(Ref::at(lua, index)?)),
+                },
+            })
+        }
+    }
+
+    /// Pops the value on top of the running state.
+    ///
+    /// # Safety
+    ///
+    /// There is a value on top, and room for one more.
+    pub(crate) unsafe fn pop(lua: &'lua Lua) -> Result<Value<'lua>> {
+        // SAFETY: passed on.
+        unsafe {
+            let state = lua.state();
+            let _held = crate::stack::Held::adopt(state, 1);
+            Value::at(lua, -1)
+        }
+    }
+}
