@@ -12,6 +12,7 @@ mod state;
 mod string;
 mod table;
 mod thread;
+mod types;
 mod userdata;
 mod value;
 

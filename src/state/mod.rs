@@ -55,6 +55,14 @@ impl Lua {
         Entered { lua: self, state }
     }
 
+    /// Like [`Lua::enter`], with an error in place of the panic.
+    #[inline(always)]
+    pub(crate) fn try_enter(&self) -> Result<Entered<'_>> {
+        let state = self.inner().try_state()?;
+        self.inner().keep_open();
+        Ok(Entered { lua: self, state })
+    }
+
     /// A view of the same instance, which counts nothing.
     #[inline(always)]
     pub(crate) fn view(&self) -> ManuallyDrop<Lua> {
