@@ -19,15 +19,17 @@ mod value;
 // pub use crate::chunk::{AsChunk, Chunk, ChunkMode};
 pub use crate::error::{Error, ErrorContext, ExternalError, ExternalResult, Result};
 pub use crate::function::Function;
-pub use crate::handle::RegistryKey;
 #[cfg(feature = "weak-owned")]
 pub use crate::handle::weak::WeakLua;
+pub use crate::handle::RegistryKey;
 pub use crate::state::Lua;
 pub use crate::string::String;
 pub use crate::table::Table;
 pub use crate::thread::Thread;
 pub use crate::userdata::AnyUserData;
-pub use crate::value::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, LightUserData, MultiValue, Nil, Value, Variadic};
+pub use crate::value::{
+    FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, LightUserData, MultiValue, Nil, Value, Variadic,
+};
 
 pub use ffi::{self, lua_CFunction, lua_State};
 

@@ -65,7 +65,11 @@ impl Held {
     pub(crate) fn check(&self) {
         #[cfg(debug_assertions)]
         // SAFETY: `state` is a running state (`new`).
-        assert_eq!(unsafe { ffi::lua_gettop(self.state) }, self.base + self.n, "Lua stack out of balance");
+        assert_eq!(
+            unsafe { ffi::lua_gettop(self.state) },
+            self.base + self.n,
+            "Lua stack out of balance"
+        );
     }
 }
 
@@ -76,7 +80,12 @@ impl Drop for Held {
         // SAFETY: as below.
         if !std::thread::panicking() && self.n > 0 {
             let top = unsafe { ffi::lua_gettop(self.state) };
-            assert!(top >= self.base + self.n, "Lua stack out of balance: {top} < {} + {}", self.base, self.n);
+            assert!(
+                top >= self.base + self.n,
+                "Lua stack out of balance: {top} < {} + {}",
+                self.base,
+                self.n
+            );
         }
         if self.n > 0 {
             // SAFETY: these values are ours (`add`), and lowering the top of a stack without to-be-closed variables of

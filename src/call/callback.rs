@@ -23,7 +23,11 @@ use crate::Lua;
 /// Called by an `extern "C-unwind"` function entered by Lua, as its last act and with nothing left to drop. `inner` is the
 /// instance of `state`.
 #[inline(always)]
-pub(crate) unsafe fn enter<'lua, F>(inner: NonNull<LuaInner>, state: *mut ffi::lua_State, body: F) -> c_int
+pub(crate) unsafe fn enter<'lua, F>(
+    inner: NonNull<LuaInner>,
+    state: *mut ffi::lua_State,
+    body: F,
+) -> c_int
 where
     F: FnOnce(&'lua Lua, c_int) -> Result<c_int>,
 {
@@ -61,7 +65,11 @@ unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T
 ///
 /// `state` is a running state of the instance with 4 free places. `func` upholds the bounds that `'lua` stands for: see
 /// invariant I2 of `LuaInner`.
-pub(crate) unsafe fn push_function<'lua, F, A, R>(inner: &LuaInner, state: *mut ffi::lua_State, func: F) -> Result<()>
+pub(crate) unsafe fn push_function<'lua, F, A, R>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    func: F,
+) -> Result<()>
 where
     F: Fn(&'lua Lua, A) -> Result<R>,
     A: FromLuaMulti<'lua>,
@@ -94,7 +102,9 @@ where
 {
     let func = std::cell::RefCell::new(func);
     move |lua, args| {
-        let mut func = func.try_borrow_mut().map_err(|_| Error::RecursiveMutCallback)?;
+        let mut func = func
+            .try_borrow_mut()
+            .map_err(|_| Error::RecursiveMutCallback)?;
         (*func)(lua, args)
     }
 }

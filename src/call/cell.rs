@@ -28,7 +28,12 @@ struct Header {
 ///
 /// `state` is a running state of the instance with 4 free places. `metatable` has [`collect`] as `__gc`, or `T` needs no
 /// drop.
-pub(crate) unsafe fn push<T>(inner: &LuaInner, state: *mut ffi::lua_State, value: T, metatable: Slot) -> Result<()> {
+pub(crate) unsafe fn push<T>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    value: T,
+    metatable: Slot,
+) -> Result<()> {
     // SAFETY: passed on. Setting a metatable does not raise.
     unsafe {
         new(inner, state, value)?;
@@ -44,7 +49,11 @@ pub(crate) unsafe fn push<T>(inner: &LuaInner, state: *mut ffi::lua_State, value
 ///
 /// As [`push`].
 #[inline]
-pub(crate) unsafe fn push_plain<T>(inner: &LuaInner, state: *mut ffi::lua_State, value: T) -> Result<()> {
+pub(crate) unsafe fn push_plain<T>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    value: T,
+) -> Result<()> {
     // SAFETY: passed on.
     unsafe {
         if mem::needs_drop::<T>() {
@@ -56,7 +65,8 @@ pub(crate) unsafe fn push_plain<T>(inner: &LuaInner, state: *mut ffi::lua_State,
 }
 
 unsafe fn new<T>(inner: &LuaInner, state: *mut ffi::lua_State, new_value: T) -> Result<()> {
-    let size = mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN);
+    let size =
+        mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN);
     // SAFETY: the memory is large enough for both, whatever `value` skips for alignment.
     unsafe {
         let userdata = super::new_userdata(inner, state, size, 0)?;
@@ -121,7 +131,11 @@ pub(crate) unsafe extern "C-unwind" fn collect(state: *mut ffi::lua_State) -> c_
 /// # Safety
 ///
 /// Called from a finalizer on `state`.
-pub(crate) unsafe fn run_drop(inner: NonNull<LuaInner>, state: *mut ffi::lua_State, drop: impl FnOnce()) {
+pub(crate) unsafe fn run_drop(
+    inner: NonNull<LuaInner>,
+    state: *mut ffi::lua_State,
+    drop: impl FnOnce(),
+) {
     // SAFETY: the block is there while its VM is.
     let inner = unsafe { inner.as_ref() };
     let outer = inner.switch_state(state);

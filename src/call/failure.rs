@@ -28,10 +28,16 @@ pub(crate) enum Failure {
 /// # Safety
 ///
 /// `state` is a running state of the instance with one free place; the reference must not outlive the value on the stack.
-pub(crate) unsafe fn failure_at<'a>(inner: &LuaInner, state: *mut ffi::lua_State, index: c_int) -> Option<&'a mut Failure> {
+pub(crate) unsafe fn failure_at<'a>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    index: c_int,
+) -> Option<&'a mut Failure> {
     // SAFETY: a userdata with the failure metatable holds a `Failure` in a cell: only `push_failure` sets that metatable.
     unsafe {
-        if ffi::lua_type(state, index) != ffi::LUA_TUSERDATA || ffi::lua_getmetatable(state, index) == 0 {
+        if ffi::lua_type(state, index) != ffi::LUA_TUSERDATA
+            || ffi::lua_getmetatable(state, index) == 0
+        {
             return None;
         }
         let metatable = ffi::lua_topointer(state, -1);
@@ -39,7 +45,9 @@ pub(crate) unsafe fn failure_at<'a>(inner: &LuaInner, state: *mut ffi::lua_State
         if metatable != inner.internals.failure_metatable() {
             return None;
         }
-        Some(&mut *cell::value::<Failure>(ffi::lua_touserdata(state, index)))
+        Some(&mut *cell::value::<Failure>(ffi::lua_touserdata(
+            state, index,
+        )))
     }
 }
 
@@ -48,7 +56,11 @@ pub(crate) unsafe fn failure_at<'a>(inner: &LuaInner, state: *mut ffi::lua_State
 /// # Safety
 ///
 /// `state` is a running state of the instance with 4 free places.
-pub(crate) unsafe fn push_failure(inner: &LuaInner, state: *mut ffi::lua_State, failure: Failure) -> Result<()> {
+pub(crate) unsafe fn push_failure(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    failure: Failure,
+) -> Result<()> {
     // SAFETY: passed on; the metatable is that of failures.
     unsafe { cell::push(inner, state, failure, inner.internals.failure()) }
 }
@@ -58,7 +70,11 @@ pub(crate) unsafe fn push_failure(inner: &LuaInner, state: *mut ffi::lua_State, 
 /// # Safety
 ///
 /// As [`push_failure`].
-pub(crate) unsafe fn push_error(inner: &LuaInner, state: *mut ffi::lua_State, error: Error) -> Result<()> {
+pub(crate) unsafe fn push_error(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    error: Error,
+) -> Result<()> {
     // SAFETY: passed on.
     unsafe { push_failure(inner, state, Failure::Error(error)) }
 }
@@ -70,13 +86,22 @@ pub(crate) unsafe fn push_error(inner: &LuaInner, state: *mut ffi::lua_State, er
 /// Called by the outermost frame of a C function that Lua called, which has nothing left to drop.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn raise(inner: NonNull<LuaInner>, state: *mut ffi::lua_State, failure: Failure) -> ! {
+pub(crate) unsafe fn raise(
+    inner: NonNull<LuaInner>,
+    state: *mut ffi::lua_State,
+    failure: Failure,
+) -> ! {
     // SAFETY: the block is there while Lua code runs. All Rust values are gone when `lua_error` jumps: `failure` has been
     // moved into Lua, or dropped by `push_failure`.
     unsafe {
         // The callback may have left anything on the stack; its frame ends here.
         ffi::lua_settop(state, 0);
-        let pushed = push_failure(inner.as_ref(), state, with_traceback(inner.as_ref(), state, failure)).is_ok();
+        let pushed = push_failure(
+            inner.as_ref(),
+            state,
+            with_traceback(inner.as_ref(), state, failure),
+        )
+        .is_ok();
         if !pushed {
             // Not enough memory for a userdata of a few words: let Lua raise that itself.
             ffi::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
@@ -85,7 +110,11 @@ pub(crate) unsafe fn raise(inner: NonNull<LuaInner>, state: *mut ffi::lua_State,
     }
 }
 
-unsafe fn with_traceback(inner: &LuaInner, state: *mut ffi::lua_State, failure: Failure) -> Failure {
+unsafe fn with_traceback(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    failure: Failure,
+) -> Failure {
     match failure {
         Failure::Error(cause) => Failure::Error(Error::CallbackError {
             // SAFETY: `state` runs the C function that raises; its stack is empty, so there is room.

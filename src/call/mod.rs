@@ -80,7 +80,11 @@ impl Internals {
 /// # Safety
 ///
 /// May raise.
-unsafe fn set_function(state: *mut ffi::lua_State, name: &'static std::ffi::CStr, function: ffi::lua_CFunction) {
+unsafe fn set_function(
+    state: *mut ffi::lua_State,
+    name: &'static std::ffi::CStr,
+    function: ffi::lua_CFunction,
+) {
     // SAFETY: the caller runs protected.
     unsafe {
         ffi::lua_pushcfunction(state, function);
@@ -107,7 +111,11 @@ pub(crate) unsafe fn inner_of(state: *mut ffi::lua_State) -> NonNull<LuaInner> {
 pub(crate) unsafe fn find_inner(state: *mut ffi::lua_State) -> *mut LuaInner {
     // SAFETY: the key's only value is a light userdata that `set_inner` wrote. A raw read does not raise.
     unsafe {
-        ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, &INNER_KEY as *const u8 as *const c_void);
+        ffi::lua_rawgetp(
+            state,
+            ffi::LUA_REGISTRYINDEX,
+            &INNER_KEY as *const u8 as *const c_void,
+        );
         let inner = ffi::lua_touserdata(state, -1) as *mut LuaInner;
         ffi::lua_pop(state, 1);
         inner
@@ -125,7 +133,11 @@ pub(crate) unsafe fn set_inner(state: *mut ffi::lua_State, inner: *mut LuaInner)
     // SAFETY: the caller runs protected.
     unsafe {
         ffi::lua_pushlightuserdata(state, inner as *mut c_void);
-        ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, &INNER_KEY as *const u8 as *const c_void);
+        ffi::lua_rawsetp(
+            state,
+            ffi::LUA_REGISTRYINDEX,
+            &INNER_KEY as *const u8 as *const c_void,
+        );
     }
 }
 
@@ -146,7 +158,9 @@ pub(crate) unsafe fn new_userdata(
         if inner.infallible_memory() && size <= SMALL {
             return Ok(ffi::lua_newuserdatauv(state, size, uservalues));
         }
-        protect(state, 0, 1, |state| ffi::lua_newuserdatauv(state, size, uservalues))
+        protect(state, 0, 1, |state| {
+            ffi::lua_newuserdatauv(state, size, uservalues)
+        })
     }
 }
 
@@ -159,7 +173,11 @@ pub(crate) const SMALL: usize = 64 * 1024;
 ///
 /// As [`new_userdata`].
 #[inline]
-pub(crate) unsafe fn push_bytes(inner: &LuaInner, state: *mut ffi::lua_State, bytes: &[u8]) -> Result<()> {
+pub(crate) unsafe fn push_bytes(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    bytes: &[u8],
+) -> Result<()> {
     let (data, len) = (bytes.as_ptr() as *const c_char, bytes.len());
     // SAFETY: as in `new_userdata`; `bytes` outlives the call.
     unsafe {
@@ -214,6 +232,8 @@ pub(crate) unsafe fn new_closure<T>(
             ffi::lua_pushcclosure(state, function, 1);
             return Ok(());
         }
-        protect(state, 1, 1, |state| ffi::lua_pushcclosure(state, function, 1))
+        protect(state, 1, 1, |state| {
+            ffi::lua_pushcclosure(state, function, 1)
+        })
     }
 }

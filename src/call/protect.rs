@@ -28,7 +28,12 @@ struct Job<F, R> {
 /// `state` is a running state of an open VM with `nargs` values on top and 3 free places. Raising inside `body` skips
 /// nothing that must run (that `F` and `R` need no drop is checked at compile time; the frames that `body` makes are up to
 /// the caller).
-pub(crate) unsafe fn protect<F, R>(state: *mut ffi::lua_State, nargs: c_int, nresults: c_int, body: F) -> Result<R>
+pub(crate) unsafe fn protect<F, R>(
+    state: *mut ffi::lua_State,
+    nargs: c_int,
+    nresults: c_int,
+    body: F,
+) -> Result<R>
 where
     F: FnOnce(*mut ffi::lua_State) -> R + Copy,
     R: Copy,

@@ -103,7 +103,11 @@ unsafe fn read_levels(state: *mut ffi::lua_State, first: c_int) -> (Vec<Level>, 
     // SAFETY: passed on.
     let depth = unsafe { depth(state) };
     let count = depth - first;
-    let skipped = if count > HEAD + TAIL { count - HEAD - TAIL } else { 0 };
+    let skipped = if count > HEAD + TAIL {
+        count - HEAD - TAIL
+    } else {
+        0
+    };
     let mut level = first;
     while level < depth {
         if skipped > 0 && level == first + HEAD {
@@ -159,7 +163,9 @@ unsafe fn name_globals(state: *mut ffi::lua_State, levels: &mut [Level]) {
         if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
             ffi::lua_pushnil(state);
             while ffi::lua_next(state, -2) != 0 {
-                if ffi::lua_type(state, -2) == ffi::LUA_TSTRING && ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+                if ffi::lua_type(state, -2) == ffi::LUA_TSTRING
+                    && ffi::lua_type(state, -1) == ffi::LUA_TTABLE
+                {
                     name_fields(state, levels);
                 }
                 ffi::lua_pop(state, 1);
@@ -175,7 +181,9 @@ unsafe fn name_fields(state: *mut ffi::lua_State, levels: &mut [Level]) {
     unsafe {
         ffi::lua_pushnil(state);
         while ffi::lua_next(state, -2) != 0 {
-            if ffi::lua_type(state, -2) == ffi::LUA_TSTRING && ffi::lua_type(state, -1) == ffi::LUA_TFUNCTION {
+            if ffi::lua_type(state, -2) == ffi::LUA_TSTRING
+                && ffi::lua_type(state, -1) == ffi::LUA_TFUNCTION
+            {
                 let function = ffi::lua_topointer(state, -1);
                 for level in levels.iter_mut().filter(|l| l.function == function) {
                     let (module, field) = (string_at(state, -4), string_at(state, -2));

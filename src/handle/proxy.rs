@@ -54,7 +54,10 @@ impl<'lua> Ref<'lua> {
     /// As [`Ref::pop`].
     pub(crate) unsafe fn pop_or_panic(lua: &'lua Lua) -> Ref<'lua> {
         // SAFETY: passed on. Taking a slot runs no code of the user but finalizers, which the limit does not concern.
-        let taken = lua.inner().memory.without_limit(|| unsafe { Ref::pop(lua) });
+        let taken = lua
+            .inner()
+            .memory
+            .without_limit(|| unsafe { Ref::pop(lua) });
         taken.expect("not enough memory for a reference")
     }
 
@@ -64,7 +67,7 @@ impl<'lua> Ref<'lua> {
     ///
     /// `slot` is counted by somebody else and of the open instance of `lua`.
     #[inline(always)]
-    pub(crate) unsafe fn share(lua: &'lua Lua, slot: Slot) -> Ref<'lua> {
+    pub(crate) const unsafe fn share(lua: &'lua Lua, slot: Slot) -> Ref<'lua> {
         let inner = lua.inner();
         inner.slots.retain(slot);
         inner.keep_open();
@@ -154,7 +157,10 @@ impl<'lua> Ref<'lua> {
     }
 
     /// Takes the reference apart: the instance stays counted as open, and so does the slot.
-    #[cfg_attr(not(any(feature = "unstable", feature = "weak-owned")), allow(dead_code))]
+    #[cfg_attr(
+        not(any(feature = "unstable", feature = "weak-owned")),
+        allow(dead_code)
+    )]
     pub(super) fn into_parts(self) -> (&'lua Lua, Slot) {
         let this = ManuallyDrop::new(self);
         (this.lua, this.slot)

@@ -176,8 +176,12 @@ impl Slots {
 
     /// Counts one more user of `slot`, which must be counted already.
     #[inline(always)]
-    pub(crate) fn retain(&self, slot: Slot) {
-        self.set_count(slot.0, self.count(slot.0).saturating_add(1));
+    pub(crate) const fn retain(&self, slot: Slot) {
+        // SAFETY: S3; the reference ends here (S5).
+        unsafe {
+            let count = (&mut *self.counts.get()).as_mut_ptr().add(slot.0 as usize);
+            *count = (*count).saturating_add(1);
+        }
     }
 
     /// Takes back one count; the last frees the slot.

@@ -58,6 +58,10 @@ impl Drop for WeakLua {
 
 impl fmt::Debug for WeakLua {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WeakLua({})", if self.is_alive() { "open" } else { "closed" })
+        write!(
+            f,
+            "WeakLua({})",
+            if self.is_alive() { "open" } else { "closed" }
+        )
     }
 }

@@ -88,7 +88,12 @@ impl LuaInner {
     }
 
     /// Binds the block to a VM: from here on the instance is open.
-    pub(crate) fn attach(&self, state: *mut ffi::lua_State, main: *mut ffi::lua_State, infallible: bool) {
+    pub(crate) fn attach(
+        &self,
+        state: *mut ffi::lua_State,
+        main: *mut ffi::lua_State,
+        infallible: bool,
+    ) {
         self.state.set(state);
         self.main_state.set(main);
         self.infallible_memory.set(infallible);
@@ -167,8 +172,9 @@ impl LuaInner {
 
     /// Counts one more reason to keep the VM open.
     #[inline(always)]
-    pub(crate) fn keep_open(&self) {
-        self.open.set(self.open.get() + 1);
+    pub(crate) const fn keep_open(&self) {
+        // SAFETY: a `Cell` of this thread. (`Cell::set` is not `const`.)
+        unsafe { *self.open.as_ptr() += 1 }
     }
 
     /// Takes back one [`LuaInner::keep_open`]; closes the VM with the last.

@@ -32,7 +32,7 @@ unsafe impl Send for Lua {}
 impl Lua {
     /// The block of this instance. It is there even if the VM is gone.
     #[inline(always)]
-    pub(crate) fn inner(&self) -> &LuaInner {
+    pub(crate) const fn inner(&self) -> &LuaInner {
         // SAFETY: an owner holds a count in `open`; a view lies in something that holds a count in `refs`, or in the block.
         unsafe { self.0.as_ref() }
     }
@@ -83,7 +83,9 @@ impl Lua {
 
     /// Makes room for `n` values and the reserve on top of them.
     pub(crate) fn reserve_stack_for(&self, n: usize) -> Result<()> {
-        let wanted = i32::try_from(n).ok().and_then(|n| n.checked_add(STACK_RESERVE));
+        let wanted = i32::try_from(n)
+            .ok()
+            .and_then(|n| n.checked_add(STACK_RESERVE));
         // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
         match wanted {
             Some(n) if unsafe { ffi::lua_checkstack(self.state(), n) } != 0 => Ok(()),

@@ -84,7 +84,11 @@ pub struct Variadic<T>(Vec<T>);
 
 impl<'lua, T: IntoLua<'lua>> IntoLuaMulti<'lua> for Variadic<T> {
     fn into_lua_multi(self, lua: &'lua Lua) -> Result<MultiValue<'lua>> {
-        let mut values: Vec<_> = self.0.into_iter().map(|value| value.into_lua(lua)).collect::<Result<_>>()?;
+        let mut values: Vec<_> = self
+            .0
+            .into_iter()
+            .map(|value| value.into_lua(lua))
+            .collect::<Result<_>>()?;
         values.reverse();
         Ok(MultiValue(values))
     }
@@ -92,7 +96,11 @@ impl<'lua, T: IntoLua<'lua>> IntoLuaMulti<'lua> for Variadic<T> {
 
 impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for Variadic<T> {
     fn from_lua_multi(values: MultiValue<'lua>, lua: &'lua Lua) -> Result<Self> {
-        let values = values.0.into_iter().rev().map(|value| T::from_lua(value, lua));
+        let values = values
+            .0
+            .into_iter()
+            .rev()
+            .map(|value| T::from_lua(value, lua));
         values.collect::<Result<_>>().map(Variadic)
     }
 }

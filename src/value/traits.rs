@@ -71,7 +71,12 @@ pub trait FromLua<'lua>: Sized {
     /// As [`FromLua::from_stack`].
     #[doc(hidden)]
     #[inline]
-    unsafe fn from_stack_arg(idx: c_int, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+    unsafe fn from_stack_arg(
+        idx: c_int,
+        i: usize,
+        to: Option<&str>,
+        lua: &'lua Lua,
+    ) -> Result<Self> {
         // SAFETY: passed on.
         unsafe { Self::from_stack(idx, lua) }.map_err(|cause| bad_argument(i, to, cause))
     }
@@ -114,7 +119,12 @@ pub trait FromLuaMulti<'lua>: Sized {
     /// As [`FromLuaMulti::from_lua_multi`] for the arguments from number `i` on of the function `to`.
     #[doc(hidden)]
     #[inline]
-    fn from_lua_args(args: MultiValue<'lua>, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+    fn from_lua_args(
+        args: MultiValue<'lua>,
+        i: usize,
+        to: Option<&str>,
+        lua: &'lua Lua,
+    ) -> Result<Self> {
         let _ = (i, to);
         Self::from_lua_multi(args, lua)
     }
@@ -140,7 +150,12 @@ pub trait FromLuaMulti<'lua>: Sized {
     /// As [`FromLuaMulti::from_stack_multi`].
     #[doc(hidden)]
     #[inline]
-    unsafe fn from_stack_args(nargs: c_int, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+    unsafe fn from_stack_args(
+        nargs: c_int,
+        i: usize,
+        to: Option<&str>,
+        lua: &'lua Lua,
+    ) -> Result<Self> {
         let _ = (i, to);
         // SAFETY: passed on.
         unsafe { Self::from_stack_multi(nargs, lua) }

@@ -33,7 +33,12 @@ impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for T {
     }
 
     #[inline]
-    fn from_lua_args(mut args: MultiValue<'lua>, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+    fn from_lua_args(
+        mut args: MultiValue<'lua>,
+        i: usize,
+        to: Option<&str>,
+        lua: &'lua Lua,
+    ) -> Result<Self> {
         T::from_lua_arg(args.pop_front().unwrap_or(Nil), i, to, lua)
     }
 
@@ -47,7 +52,12 @@ impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for T {
     }
 
     #[inline]
-    unsafe fn from_stack_args(nargs: c_int, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
+    unsafe fn from_stack_args(
+        nargs: c_int,
+        i: usize,
+        to: Option<&str>,
+        lua: &'lua Lua,
+    ) -> Result<Self> {
         if nargs == 0 {
             return T::from_lua_arg(Nil, i, to, lua);
         }

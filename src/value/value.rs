@@ -90,7 +90,9 @@ impl<'lua> Value<'lua> {
             Ok(match ffi::lua_type(state, index) {
                 ffi::LUA_TNIL | ffi::LUA_TNONE => Nil,
                 ffi::LUA_TBOOLEAN => Value::Boolean(ffi::lua_toboolean(state, index) != 0),
-                ffi::LUA_TLIGHTUSERDATA => Value::LightUserData(LightUserData(ffi::lua_touserdata(state, index))),
+                ffi::LUA_TLIGHTUSERDATA => {
+                    Value::LightUserData(LightUserData(ffi::lua_touserdata(state, index)))
+                }
                 ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
                     Value::Integer(ffi::lua_tointeger(state, index))
                 }
