@@ -45,7 +45,8 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State
         let inner = block.as_ref();
         set_inner(state, address);
         protect(state, 0, 0, |_| ())?;
-        inner.internals.open(inner, state)
+        inner.internals.open(inner, state)?;
+        super::close::post_sentinel(inner, state)
     }
 }
 
