@@ -22,7 +22,7 @@ pub use crate::function::Function;
 #[cfg(feature = "weak-owned")]
 pub use crate::handle::weak::WeakLua;
 pub use crate::handle::RegistryKey;
-pub use crate::state::Lua;
+pub use crate::state::{GCMode, Lua, LuaOptions, StdLib};
 pub use crate::string::String;
 pub use crate::table::Table;
 pub use crate::thread::Thread;

@@ -3,7 +3,8 @@
 use std::os::raw::c_void;
 use std::ptr::NonNull;
 
-use super::LuaInner;
+use super::stdlib::{self, StdLib};
+use super::{LuaInner, LuaOptions};
 use crate::call::protect::protect;
 use crate::call::set_inner;
 use crate::error::{Error, Result};
@@ -11,12 +12,76 @@ use crate::state::memory::Memory;
 use crate::Lua;
 
 impl Lua {
-    /// A fresh VM without libraries.
-    pub(super) fn open_vm() -> Result<Lua> {
+    /// Makes an instance with the safe standard libraries ([`StdLib::ALL_SAFE`]).
+    ///
+    /// A safe instance never loads the library `debug` nor C modules.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use mlua::Lua;
+    ///
+    /// let lua = Lua::new();
+    /// let globals = lua.globals();
+    /// # drop(globals);
+    /// ```
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Lua {
+        Lua::new_with(StdLib::ALL_SAFE, LuaOptions::default()).expect("cannot make a Lua instance")
+    }
+
+    /// Makes an instance with all standard libraries, which may load C modules.
+    ///
+    /// # Safety
+    ///
+    /// What runs in the instance can break the memory safety of the program: by the library `debug` and by C modules.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no memory.
+    pub unsafe fn unsafe_new() -> Lua {
+        // SAFETY: passed on.
+        unsafe { Lua::unsafe_new_with(StdLib::ALL, LuaOptions::default()) }
+    }
+
+    /// Makes a safe instance with the standard libraries `libs`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SafetyError`] if `libs` contains the library `debug`; [`Error::MemoryError`].
+    pub fn new_with(libs: StdLib, options: LuaOptions) -> Result<Lua> {
+        if libs.contains(StdLib::DEBUG) {
+            return Err(Error::SafetyError(
+                "The unsafe `debug` module can't be loaded using safe `new_with`".to_owned(),
+            ));
+        }
+        Lua::open_vm(libs, options, true)
+    }
+
+    /// Makes an instance with the standard libraries `libs`, which may load C modules.
+    ///
+    /// # Safety
+    ///
+    /// As [`Lua::unsafe_new`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no memory.
+    pub unsafe fn unsafe_new_with(libs: StdLib, options: LuaOptions) -> Lua {
+        Lua::open_vm(libs, options, false).expect("cannot make a Lua instance")
+    }
+
+    fn open_vm(libs: StdLib, options: LuaOptions, safe: bool) -> Result<Lua> {
         let block = LuaInner::alloc();
         // From here on `lua` owns the count that `alloc` made, and closes the VM on an error below.
         let lua = Lua(block);
         let inner = lua.inner();
+        inner.safe.set(safe);
+        let carry_panics = !options.catch_rust_panics;
         // SAFETY: the allocator and what it counts in live as long as the VM: the block is freed after closing it.
         unsafe {
             let memory = &inner.memory as *const Memory as *mut c_void;
@@ -26,9 +91,23 @@ impl Lua {
             }
             inner.attach(state, state, true);
             ffi::lua_atpanic(state, unprotected);
+            // With our own allocator this does not fail at this size.
+            set_inner(state, block.as_ptr());
             set_up(block, state)?;
+            protect(state, 0, 0, |state| {
+                stdlib::open_base(state);
+                stdlib::open(state, libs, safe);
+                let _ = carry_panics;
+            })?;
         }
         Ok(lua)
+    }
+}
+
+impl Default for Lua {
+    /// As [`Lua::new`].
+    fn default() -> Self {
+        Lua::new()
     }
 }
 
@@ -36,16 +115,14 @@ impl Lua {
 ///
 /// # Safety
 ///
-/// `block` is attached to `state`.
+/// `block` is attached to `state`, and found from there.
 pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State) -> Result<()> {
-    let address = block.as_ptr();
-    // SAFETY: the block lives as long as the VM. Until `set_inner` is through, no error can be looked at, but with our own
-    // allocator it does not fail at this size.
+    // SAFETY: the block lives as long as the VM. The table of globals is a plain entry of the registry.
     unsafe {
         let inner = block.as_ref();
-        set_inner(state, address);
-        protect(state, 0, 0, |_| ())?;
         inner.internals.open(inner, state)?;
+        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
+        inner.globals.set(Some(inner.slots.take(state)?));
         super::close::post_sentinel(inner, state)
     }
 }

@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::call::Internals;
 use crate::error::{Error, Result};
-use crate::handle::slots::Slots;
+use crate::handle::slots::{Slot, Slots};
 use crate::handle::unref::UnrefQueue;
 use crate::state::app_data::AppData;
 use crate::state::hook::Hooks;
@@ -50,8 +50,12 @@ pub(crate) struct LuaInner {
     main_state: Cell<*mut ffi::lua_State>,
     /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
     infallible_memory: Cell<bool>,
+    /// Whether the VM was made, and is closed, by somebody else.
+    pub(crate) hosted: Cell<bool>,
     /// Whether C modules, binary chunks and the like are barred.
     pub(crate) safe: Cell<bool>,
+    /// The table of globals; the instance counts its slot as long as it is open.
+    pub(crate) globals: Cell<Option<Slot>>,
     pub(crate) slots: Slots,
     pub(crate) unref: UnrefQueue,
     pub(crate) internals: Internals,
@@ -72,7 +76,9 @@ impl LuaInner {
             lent: ManuallyDrop::new(Lua(NonNull::dangling())),
             main_state: Cell::new(ptr::null_mut()),
             infallible_memory: Cell::new(false),
+            hosted: Cell::new(false),
             safe: Cell::new(true),
+            globals: Cell::new(None),
             slots: Slots::new(),
             unref: UnrefQueue::new(),
             internals: Internals::new(),
@@ -135,6 +141,11 @@ impl LuaInner {
     #[inline(always)]
     pub(crate) fn state_or_null(&self) -> *mut ffi::lua_State {
         self.state.get()
+    }
+
+    /// Whether the allocator of the VM is ours, so that memory is counted and can be limited.
+    pub(crate) fn owns_memory(&self) -> bool {
+        !self.hosted.get()
     }
 
     /// Makes `state` the running one and returns the one before. Callback trampolines alone call this.

@@ -7,9 +7,18 @@ use std::ptr::NonNull;
 pub(crate) mod app_data;
 mod close;
 mod create;
+mod gc;
+mod globals;
 pub(crate) mod hook;
 pub(crate) mod inner;
 pub(crate) mod memory;
+mod options;
+mod registry;
+mod stdlib;
+
+pub use gc::GCMode;
+pub use options::LuaOptions;
+pub use stdlib::StdLib;
 
 pub(crate) use inner::{LuaInner, STACK_RESERVE};
 

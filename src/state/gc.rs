@@ -1,0 +1,174 @@
+//! The garbage collector and the memory limit.
+
+use std::os::raw::c_int;
+
+use crate::call::protect::protect;
+use crate::error::{Error, Result};
+use crate::state::Entered;
+use crate::Lua;
+
+/// The mode of the garbage collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GCMode {
+    /// A collection proceeds in small steps, which take turns with the program.
+    Incremental,
+    /// Young objects are looked at often, old ones rarely.
+    Generational,
+}
+
+impl GCMode {
+    fn from_raw(mode: c_int) -> GCMode {
+        if mode == ffi::LUA_GCGEN {
+            GCMode::Generational
+        } else {
+            GCMode::Incremental
+        }
+    }
+}
+
+impl Lua {
+    /// How many bytes Lua holds in this instance.
+    pub fn used_memory(&self) -> usize {
+        let entered = self.enter();
+        if self.inner().owns_memory() {
+            return self.inner().memory.used();
+        }
+        // SAFETY: reading the counters does not raise.
+        unsafe {
+            let kbytes = ffi::lua_gc(entered.state, ffi::LUA_GCCOUNT, 0) as usize;
+            kbytes * 1024 + ffi::lua_gc(entered.state, ffi::LUA_GCCOUNTB, 0) as usize
+        }
+    }
+
+    /// Limits the memory that Lua may hold to `limit` bytes (0: no limit) and returns the limit before.
+    ///
+    /// What would go over the limit fails with [`Error::MemoryError`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MemoryLimitNotAvailable`] if the VM was made by somebody else ([`Lua::init_from_ptr`]).
+    pub fn set_memory_limit(&self, limit: usize) -> Result<usize> {
+        let _entered = self.enter();
+        let inner = self.inner();
+        if !inner.owns_memory() {
+            return Err(Error::MemoryLimitNotAvailable);
+        }
+        inner.set_infallible_memory(limit == 0);
+        Ok(inner.memory.set_limit(limit))
+    }
+
+    /// Whether the collector runs by itself.
+    pub fn gc_is_running(&self) -> bool {
+        self.gc(ffi::LUA_GCISRUNNING) != 0
+    }
+
+    /// Stops the collector, until [`Lua::gc_restart`].
+    pub fn gc_stop(&self) {
+        self.gc(ffi::LUA_GCSTOP);
+    }
+
+    /// Lets the collector run by itself again.
+    pub fn gc_restart(&self) {
+        self.gc(ffi::LUA_GCRESTART);
+    }
+
+    /// Performs a full collection.
+    ///
+    /// What finalizers let go of is collected by the next one. Values of dropped registry keys and handles that were still
+    /// waiting for their end are freed first.
+    ///
+    /// # Errors
+    ///
+    /// None on this version of Lua: errors in finalizers become warnings.
+    pub fn gc_collect(&self) -> Result<()> {
+        let entered = self.enter();
+        self.expire_registry_values();
+        collect(&entered, |state| {
+            // SAFETY: runs protected.
+            unsafe { ffi::lua_gc(state, ffi::LUA_GCCOLLECT, 0) }
+        })?;
+        Ok(())
+    }
+
+    /// Performs one step of the collector; returns whether it finished a cycle.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lua::gc_collect`].
+    pub fn gc_step(&self) -> Result<bool> {
+        self.gc_step_kbytes(0)
+    }
+
+    /// Performs as many steps of the collector as if `kbytes` had been allocated (0: one step); returns whether that
+    /// finished a cycle.
+    ///
+    /// # Errors
+    ///
+    /// As [`Lua::gc_collect`].
+    pub fn gc_step_kbytes(&self, kbytes: c_int) -> Result<bool> {
+        let entered = self.enter();
+        let finished = collect(&entered, |state| {
+            // SAFETY: runs protected.
+            unsafe { ffi::lua_gc(state, ffi::LUA_GCSTEP, kbytes) }
+        })?;
+        Ok(finished != 0)
+    }
+
+    /// Sets how long the collector waits after a cycle, in per cent of the memory in use then; returns the value before.
+    pub fn gc_set_pause(&self, pause: c_int) -> c_int {
+        self.gc_with(ffi::LUA_GCSETPAUSE, pause)
+    }
+
+    /// Sets how fast the collector works, in per cent of what is allocated; returns the value before.
+    pub fn gc_set_step_multiplier(&self, step_multiplier: c_int) -> c_int {
+        self.gc_with(ffi::LUA_GCSETSTEPMUL, step_multiplier)
+    }
+
+    /// Makes the collector incremental; returns the mode before. A parameter of 0 stays as it is.
+    pub fn gc_inc(&self, pause: c_int, step_multiplier: c_int, step_size: c_int) -> GCMode {
+        let entered = self.enter();
+        // SAFETY: a change of the mode may collect; see `gc`.
+        GCMode::from_raw(unsafe {
+            ffi::lua_gc(
+                entered.state,
+                ffi::LUA_GCINC,
+                pause,
+                step_multiplier,
+                step_size,
+            )
+        })
+    }
+
+    /// Makes the collector generational; returns the mode before. A parameter of 0 stays as it is.
+    pub fn gc_gen(&self, minor_multiplier: c_int, major_multiplier: c_int) -> GCMode {
+        let entered = self.enter();
+        // SAFETY: a change of the mode may collect; see `gc`.
+        GCMode::from_raw(unsafe {
+            ffi::lua_gc(
+                entered.state,
+                ffi::LUA_GCGEN,
+                minor_multiplier,
+                major_multiplier,
+            )
+        })
+    }
+
+    fn gc(&self, what: c_int) -> c_int {
+        self.gc_with(what, 0)
+    }
+
+    fn gc_with(&self, what: c_int, argument: c_int) -> c_int {
+        let entered = self.enter();
+        // SAFETY: the collector does not raise: errors in finalizers become warnings.
+        unsafe { ffi::lua_gc(entered.state, what, argument) }
+    }
+}
+
+/// Runs the collector. Finalizers run in there, so it has the error handling of any call.
+fn collect<F>(entered: &Entered, body: F) -> Result<c_int>
+where
+    F: FnOnce(*mut ffi::lua_State) -> c_int + Copy,
+{
+    // SAFETY: `state` is running (`entered`), and there are three free places.
+    unsafe { protect(entered.state, 0, 0, body) }
+}

@@ -1,0 +1,29 @@
+//! What can be asked of every instance.
+
+use crate::handle::proxy::Ref;
+use crate::table::Table;
+use crate::Lua;
+
+impl Lua {
+    /// The table of global variables.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the instance is gone, which takes a reference to it that came out of a handle.
+    pub fn globals(&self) -> Table<'_> {
+        let _entered = self.enter();
+        let slot = self
+            .inner()
+            .globals
+            .get()
+            .expect("the instance has been opened");
+        // SAFETY: the instance counts this slot as long as it is open, which it is.
+        Table(unsafe { Ref::share(self, slot) })
+    }
+
+    /// Knows this instance without keeping it open.
+    #[cfg(feature = "weak-owned")]
+    pub fn weak(&self) -> crate::WeakLua {
+        crate::WeakLua::new(self)
+    }
+}

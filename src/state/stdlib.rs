@@ -1,0 +1,181 @@
+//! The standard libraries, and what safe mode takes out of them.
+
+use std::ffi::CStr;
+use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign};
+use std::os::raw::c_int;
+
+use crate::call::callback::enter;
+use crate::call::inner_of;
+use crate::call::protect::protect;
+use crate::error::{Error, Result};
+use crate::Lua;
+
+/// A set of standard libraries.
+///
+/// The basic functions (`print`, `pairs`, `pcall`, …) are there in every instance.
+///
+/// # Examples
+///
+/// ```
+/// use mlua::{Lua, LuaOptions, StdLib};
+///
+/// # fn main() -> mlua::Result<()> {
+/// let lua = Lua::new_with(StdLib::TABLE | StdLib::STRING, LuaOptions::default())?;
+/// # drop(lua);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StdLib(u32);
+
+impl StdLib {
+    /// The library `coroutine`.
+    pub const COROUTINE: StdLib = StdLib(1);
+    /// The library `table`.
+    pub const TABLE: StdLib = StdLib(1 << 1);
+    /// The library `io`.
+    pub const IO: StdLib = StdLib(1 << 2);
+    /// The library `os`.
+    pub const OS: StdLib = StdLib(1 << 3);
+    /// The library `string`.
+    pub const STRING: StdLib = StdLib(1 << 4);
+    /// The library `utf8`.
+    pub const UTF8: StdLib = StdLib(1 << 5);
+    /// The library `math`.
+    pub const MATH: StdLib = StdLib(1 << 7);
+    /// The library `package`, with `require`. In safe mode it loads no C modules.
+    pub const PACKAGE: StdLib = StdLib(1 << 8);
+    /// The library `debug`. It can break what Rust relies on, so safe instances refuse it.
+    pub const DEBUG: StdLib = StdLib(1 << 31);
+    /// No library.
+    pub const NONE: StdLib = StdLib(0);
+    /// All libraries, also those that safe instances refuse.
+    pub const ALL: StdLib = StdLib(u32::MAX);
+    /// All libraries but those that safe instances refuse.
+    pub const ALL_SAFE: StdLib = StdLib((1 << 30) - 1);
+
+    /// Whether all libraries of `lib` are in this set.
+    pub fn contains(self, lib: Self) -> bool {
+        self & lib == lib
+    }
+}
+
+macro_rules! operator {
+    ($Op:ident::$op:ident, $Assign:ident::$assign:ident) => {
+        impl $Op for StdLib {
+            type Output = StdLib;
+
+            fn $op(self, other: StdLib) -> StdLib {
+                StdLib($Op::$op(self.0, other.0))
+            }
+        }
+
+        impl $Assign for StdLib {
+            fn $assign(&mut self, other: StdLib) {
+                *self = $Op::$op(*self, other);
+            }
+        }
+    };
+}
+
+operator!(BitAnd::bitand, BitAndAssign::bitand_assign);
+operator!(BitOr::bitor, BitOrAssign::bitor_assign);
+operator!(BitXor::bitxor, BitXorAssign::bitxor_assign);
+
+type Opener = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
+
+const LIBRARIES: [(StdLib, &CStr, Opener); 9] = [
+    (StdLib::PACKAGE, c"package", ffi::luaopen_package),
+    (StdLib::COROUTINE, c"coroutine", ffi::luaopen_coroutine),
+    (StdLib::TABLE, c"table", ffi::luaopen_table),
+    (StdLib::IO, c"io", ffi::luaopen_io),
+    (StdLib::OS, c"os", ffi::luaopen_os),
+    (StdLib::STRING, c"string", ffi::luaopen_string),
+    (StdLib::UTF8, c"utf8", ffi::luaopen_utf8),
+    (StdLib::MATH, c"math", ffi::luaopen_math),
+    (StdLib::DEBUG, c"debug", ffi::luaopen_debug),
+];
+
+impl Lua {
+    /// Loads the libraries `libs` into this instance.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SafetyError`] if a safe instance would have to load the library `debug`; nothing is loaded then.
+    pub fn load_from_std_lib(&self, libs: StdLib) -> Result<()> {
+        let entered = self.enter();
+        let safe = self.inner().safe.get();
+        if safe && libs.contains(StdLib::DEBUG) {
+            return Err(Error::SafetyError(
+                "the unsafe `debug` module can't be loaded in safe mode".to_owned(),
+            ));
+        }
+        // SAFETY: the state is running.
+        unsafe { protect(entered.state, 0, 0, |state| open(state, libs, safe)) }
+    }
+}
+
+/// Opens the libraries `libs`, each as a global and in `package.loaded`.
+///
+/// # Safety
+///
+/// May raise.
+pub(super) unsafe fn open(state: *mut ffi::lua_State, libs: StdLib, safe: bool) {
+    for (lib, name, opener) in LIBRARIES {
+        if libs.contains(lib) {
+            // SAFETY: the caller runs protected.
+            unsafe {
+                ffi::luaL_requiref(state, name.as_ptr(), opener, 1);
+                if safe && lib == StdLib::PACKAGE {
+                    bar_c_modules(state);
+                }
+                ffi::lua_pop(state, 1);
+            }
+        }
+    }
+}
+
+/// Opens what every instance has.
+///
+/// # Safety
+///
+/// May raise.
+pub(super) unsafe fn open_base(state: *mut ffi::lua_State) {
+    // SAFETY: the caller runs protected.
+    unsafe {
+        ffi::luaL_requiref(state, c"_G".as_ptr(), ffi::luaopen_base, 1);
+        ffi::lua_pop(state, 1);
+    }
+}
+
+/// Takes the loading of C modules out of the library `package`, which is on top.
+unsafe fn bar_c_modules(state: *mut ffi::lua_State) {
+    // SAFETY: runs protected. Searchers 3 and 4 are those for C modules.
+    unsafe {
+        ffi::lua_pushcfunction(state, loadlib_barred);
+        ffi::lua_setfield(state, -2, c"loadlib".as_ptr());
+        ffi::lua_getfield(state, -1, c"searchers".as_ptr());
+        ffi::lua_pushcfunction(state, searcher_barred);
+        ffi::lua_rawseti(state, -2, 3);
+        ffi::lua_pushnil(state);
+        ffi::lua_rawseti(state, -2, 4);
+        ffi::lua_pop(state, 1);
+    }
+}
+
+unsafe extern "C-unwind" fn loadlib_barred(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: entered by Lua.
+    unsafe {
+        enter(inner_of(state), state, |_, _| {
+            Err(Error::SafetyError(
+                "package.loadlib is disabled in safe mode".to_owned(),
+            ))
+        })
+    }
+}
+
+unsafe extern "C-unwind" fn searcher_barred(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: entered by Lua, as the library `package` enters its searchers.
+    unsafe { ffi::lua_pushstring(state, c"\n\tcan't load C modules in safe mode".as_ptr()) };
+    1
+}
