@@ -71,6 +71,15 @@ const CFGS: [(&str, bool); 3] = [
     ("lua_ge_54", LUA_VERSION >= 504),
 ];
 
+/// Features that 0.9.9 has and that do nothing yet.
+const UNFINISHED: [(&str, bool); 5] = [
+    ("async", cfg!(feature = "async")),
+    ("serialize", cfg!(feature = "serialize")),
+    ("macros", cfg!(feature = "macros")),
+    ("module", cfg!(feature = "module")),
+    ("send with weak-owned", cfg!(all(feature = "send", feature = "weak-owned"))),
+];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
@@ -89,5 +98,13 @@ fn main() {
     let system = cfg!(not(any(feature = "vendored", feature = "luau")));
     if system && !(windows && module) {
         abi::check(LUA_VERSION);
+    }
+    if LUA_VERSION != 504 {
+        println!("cargo::error=only `lua54` works so far: the other Luas are still to come");
+    }
+    for (name, on) in UNFINISHED {
+        if on {
+            println!("cargo::warning=the feature `{name}` is accepted, but what it adds is still to come");
+        }
     }
 }
