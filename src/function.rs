@@ -1,7 +1,502 @@
-//! [`Function`].
+//! [`Function`]: calling Lua, and making functions that Lua can call.
 
+use std::ffi::CStr;
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::raw::{c_int, c_void};
+
+use crate::call::callback::{not_recursive, push_function};
+use crate::call::failure::pop_error;
+use crate::call::protect::protect;
+use crate::call::traceback::message_handler;
+use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
+use crate::stack::Held;
+use crate::state::STACK_RESERVE;
+use crate::table::Table;
+use crate::types::MaybeSend;
+use crate::value::{FromLuaMulti, IntoLua, IntoLuaMulti, Value};
+use crate::Lua;
 
-/// A Lua function.
+/// A Lua function, written in Lua, in C or in Rust.
+///
+/// Two of them are equal if they are the same function.
+///
+/// # Examples
+///
+/// ```
+/// # use mlua::{Function, Lua, Result};
+/// # fn main() -> Result<()> {
+/// let lua = Lua::new();
+/// let sum: Function = lua.load("function(a, b) return a + b end").eval()?;
+/// assert_eq!(sum.call::<_, i64>((3, 4))?, 7);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Function<'lua>(pub(crate) Ref<'lua>);
+
+/// What Lua knows about a function: see [`Function::info`].
+#[derive(Clone, Debug)]
+pub struct FunctionInfo {
+    /// A name for the function, if there is one.
+    pub name: Option<String>,
+    /// What kind of name that is: `global`, `local`, `method`, `field`, `upvalue`.
+    pub name_what: Option<&'static str>,
+    /// `Lua` for a Lua function, `C` for one of C or Rust, `main` for the main part of a chunk.
+    pub what: &'static str,
+    /// The source of the chunk that made the function.
+    pub source: Option<String>,
+    /// The source in a short form, as messages of errors show it.
+    pub short_src: Option<String>,
+    /// The line where the definition starts.
+    pub line_defined: Option<usize>,
+    /// The line where the definition ends.
+    pub last_line_defined: Option<usize>,
+}
+
+impl Lua {
+    /// Makes a Lua function out of a Rust function or closure.
+    ///
+    /// Lua's arguments are converted to `A`, what `func` returns is converted to Lua's results. An error that it returns,
+    /// or that one of the conversions does, is raised in Lua, and so goes on until a `pcall` or a call from Rust catches
+    /// it. A panic goes through Lua likewise, to the next call from Rust.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Lua has no memory left.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use mlua::{Lua, Result};
+    /// # fn main() -> Result<()> {
+    /// let lua = Lua::new();
+    /// let greet = lua.create_function(|_, name: String| Ok(format!("Hello, {name}!")))?;
+    /// assert_eq!(greet.call::<_, String>("Lua")?, "Hello, Lua!");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Several arguments and results are tuples:
+    ///
+    /// ```
+    /// # use mlua::{Lua, Result};
+    /// # fn main() -> Result<()> {
+    /// # let lua = Lua::new();
+    /// let divide = lua.create_function(|_, (a, b): (i64, i64)| Ok((a / b, a % b)))?;
+    /// assert_eq!(divide.call::<_, (i64, i64)>((7, 2))?, (3, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_function<'lua, A, R, F>(&'lua self, func: F) -> Result<Function<'lua>>
+    where
+        A: FromLuaMulti<'lua>,
+        R: IntoLuaMulti<'lua>,
+        F: Fn(&'lua Lua, A) -> Result<R> + MaybeSend + 'static,
+    {
+        let entered = self.try_enter()?;
+        // SAFETY: a running state has room for 4 values; `func` is `'static` and is called with no longer borrow than that of
+        // `self`. `pop` takes the function.
+        unsafe {
+            push_function(self.inner(), entered.state, func)?;
+            Ref::pop(self).map(Function)
+        }
+    }
+
+    /// Makes a Lua function out of a Rust closure that changes what it has captured.
+    ///
+    /// It is as [`Lua::create_function`] otherwise. If the function is called while it runs, by itself through Lua, that
+    /// inner call fails with [`Error::RecursiveMutCallback`].
+    ///
+    /// # Errors
+    ///
+    /// Fails if Lua has no memory left.
+    pub fn create_function_mut<'lua, A, R, F>(&'lua self, func: F) -> Result<Function<'lua>>
+    where
+        A: FromLuaMulti<'lua>,
+        R: IntoLuaMulti<'lua>,
+        F: FnMut(&'lua Lua, A) -> Result<R> + MaybeSend + 'static,
+    {
+        let entered = self.try_enter()?;
+        // SAFETY: as in `create_function`.
+        unsafe {
+            push_function(self.inner(), entered.state, not_recursive(func))?;
+            Ref::pop(self).map(Function)
+        }
+    }
+
+    /// Makes a Lua function out of a C function.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Lua has no memory left.
+    ///
+    /// # Safety
+    ///
+    /// `func` keeps to the rules for C functions of Lua: it leaves the stack as its result says, and raises only where no
+    /// Rust destructor is skipped.
+    pub unsafe fn create_c_function<'lua>(&'lua self, func: ffi::lua_CFunction) -> Result<Function<'lua>> {
+        let entered = self.try_enter()?;
+        // SAFETY: a C function without upvalues is a plain value, so pushing it does not raise. `pop` takes it.
+        unsafe {
+            ffi::lua_pushcfunction(entered.state, func);
+            Ref::pop(self).map(Function)
+        }
+    }
+}
+
+impl<'lua> Function<'lua> {
+    /// Calls the function with `args` and converts its results to `R`.
+    ///
+    /// # Errors
+    ///
+    /// An error that the function raises comes back as [`Error::RuntimeError`] with a traceback, one of a Rust callback as
+    /// [`Error::CallbackError`]. A conversion that fails returns its own error.
+    ///
+    /// # Panics
+    ///
+    /// Goes on with the panic of a Rust callback that nothing in Lua has caught.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use mlua::{Function, Lua, Result};
+    /// # fn main() -> Result<()> {
+    /// let lua = Lua::new();
+    /// let tostring: Function = lua.globals().get("tostring")?;
+    /// assert_eq!(tostring.call::<_, String>(123)?, "123");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call<A: IntoLuaMulti<'lua>, R: FromLuaMulti<'lua>>(&self, args: A) -> Result<R> {
+        let lua = self.0.lua();
+        let state = self.0.state();
+        // SAFETY: the two first pushes are few enough to need no check, those after them check for themselves. The handler and
+        // the function lie below the arguments, and everything pushed is held.
+        unsafe {
+            let mut held = Held::new(state);
+            ffi::lua_pushcfunction(state, message_handler);
+            self.0.push();
+            held.add(2);
+            let nargs = args.push_into_stack_multi(lua)?;
+            held.add(nargs);
+            let below = if R::COUNT == ffi::LUA_MULTRET {
+                ffi::lua_gettop(state) - nargs - 1
+            } else {
+                if R::COUNT > STACK_RESERVE / 4 {
+                    lua.reserve_stack_for(R::COUNT as usize)?;
+                }
+                0
+            };
+            let status = ffi::lua_pcall(state, nargs, R::COUNT, -(nargs + 2));
+            held.release(nargs + 1);
+            if status != ffi::LUA_OK {
+                return Err(pop_error(state, status));
+            }
+            let nresults = if R::COUNT == ffi::LUA_MULTRET {
+                ffi::lua_gettop(state) - below
+            } else {
+                R::COUNT
+            };
+            held.add(nresults);
+            R::from_stack_multi(nresults, lua)
+        }
+    }
+
+    /// A function that calls this one with `args` before its own arguments.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Error::BindError`] for more than 254 arguments, and if a conversion fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use mlua::{Function, Lua, Result};
+    /// # fn main() -> Result<()> {
+    /// let lua = Lua::new();
+    /// let sum: Function = lua.load("function(a, b) return a + b end").eval()?;
+    /// let add_one = sum.bind(1)?;
+    /// assert_eq!(add_one.call::<_, i64>(2)?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bind<A: IntoLuaMulti<'lua>>(&self, args: A) -> Result<Function<'lua>> {
+        let lua = self.0.lua();
+        let state = self.0.state();
+        // SAFETY: the function and the arguments are held until the closure takes them as its upvalues; there are at most
+        // `MAX_UPVALUES` of them. `pop` takes the closure.
+        unsafe {
+            let mut held = Held::new(state);
+            self.0.push();
+            held.add(1);
+            let nargs = args.push_into_stack_multi(lua)?;
+            held.add(nargs);
+            if nargs == 0 {
+                return Ok(self.clone());
+            }
+            if nargs >= MAX_UPVALUES {
+                return Err(Error::BindError);
+            }
+            let made = if lua.inner().infallible_memory() {
+                ffi::lua_pushcclosure(state, call_bound, nargs + 1);
+                Ok(())
+            } else {
+                protect(state, nargs + 1, 1, |state| {
+                    ffi::lua_pushcclosure(state, call_bound, nargs + 1)
+                })
+            };
+            held.release(nargs + 1);
+            made?;
+            Ref::pop(lua).map(Function)
+        }
+    }
+
+    /// The environment of a Lua function: the table where it looks for global variables.
+    ///
+    /// `None` for functions of C or Rust, and for those that use no global variable.
+    pub fn environment(&self) -> Option<Table<'_>> {
+        let lua = self.0.lua();
+        let state = self.0.state();
+        // SAFETY: two values are pushed at most and held; reading an upvalue does not raise. `pop_or_panic` takes it.
+        unsafe {
+            self.0.push();
+            let mut held = Held::adopt(state, 1);
+            find_environment(state, -1)?;
+            held.add(1);
+            held.release(1);
+            Some(Table(Ref::pop_or_panic(lua)))
+        }
+    }
+
+    /// Makes `env` the environment of a Lua function: the table where it looks for global variables.
+    ///
+    /// Only this function changes, not those made in the same place. Returns whether the function has an environment: those
+    /// of C or Rust, and those that use no global variable, have none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if Lua has no memory left, or if `env` is of another instance.
+    pub fn set_environment(&self, env: Table<'_>) -> Result<bool> {
+        let lua = self.0.lua();
+        let state = self.0.state();
+        // SAFETY: both values are held until `protect` takes them. The body finds them at 1 and 2. The chunk it loads is a
+        // function with one upvalue, which nobody else shares.
+        unsafe {
+            let mut held = Held::new(state);
+            self.0.push();
+            held.add(1);
+            env.0.push_to(lua)?;
+            held.add(1);
+            held.release(2);
+            protect(state, 2, 0, |state| {
+                let Some(index) = find_environment(state, 1) else {
+                    return false;
+                };
+                ffi::luaL_loadstring(state, c"".as_ptr());
+                ffi::lua_pushvalue(state, 2);
+                ffi::lua_setupvalue(state, -2, 1);
+                ffi::lua_upvaluejoin(state, 1, index, -1, 1);
+                true
+            })
+        }
+    }
+
+    /// What Lua knows about the function: where it was defined, and in what language.
+    pub fn info(&self) -> FunctionInfo {
+        let state = self.0.state();
+        let mut debug = std::mem::MaybeUninit::<ffi::lua_Debug>::zeroed();
+        // SAFETY: `lua_getinfo` takes the function off the stack and fills the fields that `n` and `S` stand for; it neither
+        // raises nor allocates. What the fields point to lives as long as the function, which `self` keeps.
+        unsafe {
+            self.0.push();
+            ffi::lua_getinfo(state, c">Sn".as_ptr(), debug.as_mut_ptr());
+            let debug = debug.assume_init();
+            FunctionInfo {
+                name: text(debug.name),
+                name_what: match text(debug.namewhat).as_deref() {
+                    Some("global") => Some("global"),
+                    Some("local") => Some("local"),
+                    Some("method") => Some("method"),
+                    Some("field") => Some("field"),
+                    Some("upvalue") => Some("upvalue"),
+                    _ => None,
+                },
+                what: match text(debug.what).as_deref() {
+                    Some("main") => "main",
+                    Some("C") => "C",
+                    _ => "Lua",
+                },
+                source: text(debug.source),
+                short_src: text(debug.short_src.as_ptr()),
+                line_defined: usize::try_from(debug.linedefined).ok(),
+                last_line_defined: usize::try_from(debug.lastlinedefined).ok(),
+            }
+        }
+    }
+
+    /// The function as a binary chunk, empty for a function of C or Rust.
+    ///
+    /// With `strip` the chunk has no names and lines for debugging in it.
+    pub fn dump(&self, strip: bool) -> Vec<u8> {
+        unsafe extern "C-unwind" fn append(
+            _: *mut ffi::lua_State,
+            data: *const c_void,
+            len: usize,
+            chunk: *mut c_void,
+        ) -> c_int {
+            // SAFETY: `chunk` is the vector below, and Lua passes `len` bytes.
+            unsafe { (*(chunk as *mut Vec<u8>)).extend_from_slice(std::slice::from_raw_parts(data as *const u8, len)) };
+            0
+        }
+        let state = self.0.state();
+        let mut chunk = Vec::new();
+        // SAFETY: dumping raises only what the writer raises, which raises nothing; the function is held.
+        unsafe {
+            self.0.push();
+            let _held = Held::adopt(state, 1);
+            ffi::lua_dump(state, append, &mut chunk as *mut Vec<u8> as *mut c_void, strip as c_int);
+        }
+        chunk
+    }
+
+    /// The address that identifies the function, for hashing and debugging. It cannot be turned back into a function.
+    pub fn to_pointer(&self) -> *const c_void {
+        self.0.to_pointer()
+    }
+
+    /// Wraps a Rust function or closure into something that turns into a Lua function where it is passed to Lua, so that no
+    /// `Lua` is needed here.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use mlua::{Function, Lua, Result};
+    /// # fn main() -> Result<()> {
+    /// let lua = Lua::new();
+    /// lua.globals().set("double", Function::wrap(|_, n: i64| Ok(2 * n)))?;
+    /// assert_eq!(lua.load("double(21)").eval::<i64>()?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wrap<A, R, F>(func: F) -> impl IntoLua<'lua>
+    where
+        A: FromLuaMulti<'lua>,
+        R: IntoLuaMulti<'lua>,
+        F: Fn(&'lua Lua, A) -> Result<R> + MaybeSend + 'static,
+    {
+        Wrapped(func, PhantomData)
+    }
+
+    /// Like [`Function::wrap`], for a closure that changes what it has captured: see [`Lua::create_function_mut`].
+    pub fn wrap_mut<A, R, F>(func: F) -> impl IntoLua<'lua>
+    where
+        A: FromLuaMulti<'lua>,
+        R: IntoLuaMulti<'lua>,
+        F: FnMut(&'lua Lua, A) -> Result<R> + MaybeSend + 'static,
+    {
+        Wrapped(not_recursive(func), PhantomData)
+    }
+}
+
+impl PartialEq for Function<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.is_same(&other.0)
+    }
+}
+
+impl fmt::Debug for Function<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Function").field(&self.0).finish()
+    }
+}
+
+/// See [`Function::wrap`], whose bounds make sure that `F` is `'static`.
+struct Wrapped<A, R, F>(F, PhantomData<fn(A) -> R>);
+
+impl<'lua, A, R, F> IntoLua<'lua> for Wrapped<A, R, F>
+where
+    A: FromLuaMulti<'lua>,
+    R: IntoLuaMulti<'lua>,
+    F: Fn(&'lua Lua, A) -> Result<R>,
+{
+    fn into_lua(self, lua: &'lua Lua) -> Result<Value<'lua>> {
+        let entered = lua.try_enter()?;
+        // SAFETY: as in `Lua::create_function`.
+        unsafe {
+            push_function(lua.inner(), entered.state, self.0)?;
+            Ref::pop(lua).map(|f| Value::Function(Function(f)))
+        }
+    }
+
+    unsafe fn push_into_stack(self, lua: &'lua Lua) -> Result<()> {
+        lua.reserve_stack()?;
+        // SAFETY: as in `Lua::create_function`.
+        unsafe { push_function(lua.inner(), lua.state(), self.0) }
+    }
+}
+
+/// How many upvalues a C closure can have.
+const MAX_UPVALUES: c_int = 255;
+
+/// The C function of a bound function: its upvalues are the function and its first arguments.
+unsafe extern "C-unwind" fn call_bound(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: entered by Lua, with 20 free places. Nothing here needs a drop, so errors and yields may pass.
+    unsafe {
+        let nargs = ffi::lua_gettop(state);
+        let mut nbound = 0;
+        while nbound + 1 < MAX_UPVALUES && ffi::lua_type(state, ffi::lua_upvalueindex(nbound + 2)) != ffi::LUA_TNONE {
+            nbound += 1;
+        }
+        if nbound + 1 > ffi::LUA_MINSTACK {
+            ffi::luaL_checkstack(state, nbound + 1, c"too many arguments to a bound function".as_ptr());
+        }
+        for upvalue in 1..nbound + 2 {
+            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(upvalue));
+        }
+        if nargs > 0 {
+            ffi::lua_rotate(state, 1, nbound + 1);
+        }
+        ffi::lua_callk(state, nargs + nbound, ffi::LUA_MULTRET, 0, Some(return_all));
+        ffi::lua_gettop(state)
+    }
+}
+
+/// Goes on with [`call_bound`] after the called function has yielded.
+unsafe extern "C-unwind" fn return_all(state: *mut ffi::lua_State, _: c_int, _: ffi::lua_KContext) -> c_int {
+    // SAFETY: entered by Lua.
+    unsafe { ffi::lua_gettop(state) }
+}
+
+/// Looks for the upvalue that holds the environment of the function at `index`. Pushes it and returns its number if there
+/// is one.
+///
+/// # Safety
+///
+/// There is a function at `index` and room for one value.
+unsafe fn find_environment(state: *mut ffi::lua_State, index: c_int) -> Option<c_int> {
+    // SAFETY: reading upvalues does not raise.
+    unsafe {
+        if ffi::lua_iscfunction(state, index) != 0 {
+            return None;
+        }
+        for n in 1.. {
+            let name = ffi::lua_getupvalue(state, index, n);
+            if name.is_null() {
+                break;
+            }
+            if CStr::from_ptr(name) == c"_ENV" && ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+                return Some(n);
+            }
+            ffi::lua_pop(state, 1);
+        }
+        None
+    }
+}
+
+/// The C string at `text`, nothing for null.
+unsafe fn text(text: *const std::os::raw::c_char) -> Option<String> {
+    // SAFETY: the caller passes null or a C string.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}

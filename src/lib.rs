@@ -16,9 +16,9 @@ mod types;
 mod userdata;
 mod value;
 
-// pub use crate::chunk::{AsChunk, Chunk, ChunkMode};
+pub use crate::chunk::{AsChunk, Chunk, ChunkMode};
 pub use crate::error::{Error, ErrorContext, ExternalError, ExternalResult, Result};
-pub use crate::function::Function;
+pub use crate::function::{Function, FunctionInfo};
 #[cfg(feature = "weak-owned")]
 pub use crate::handle::weak::WeakLua;
 pub use crate::handle::RegistryKey;

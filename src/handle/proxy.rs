@@ -1,5 +1,6 @@
 //! [`Ref`]: what every proxy (`Table<'lua>`, `Function<'lua>`, …) is made of.
 
+use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::os::raw::{c_int, c_void};
 
@@ -192,6 +193,15 @@ impl Drop for Ref<'_> {
             }
             LuaInner::let_close(self.lua.0);
         }
+    }
+}
+
+impl fmt::Debug for Ref<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A VM that was closed around us has no values: see `clone`.
+        let open = !self.lua.inner().state_or_null().is_null();
+        let address = if open { self.to_pointer() } else { std::ptr::null() };
+        write!(f, "Ref({address:p})")
     }
 }
 
