@@ -157,7 +157,9 @@ impl Lua {
         Chunk {
             lua: self,
             _entered: entered,
-            name: chunk.name().unwrap_or_else(|| Location::caller().to_string()),
+            name: chunk
+                .name()
+                .unwrap_or_else(|| Location::caller().to_string()),
             env: chunk.environment(self),
             mode: chunk.mode(),
             source: chunk.source(),
@@ -289,7 +291,8 @@ fn load<'lua>(
     mode: Option<ChunkMode>,
     env: Option<&Table>,
 ) -> Result<Function<'lua>> {
-    let name = CString::new(name).map_err(|error| Error::runtime(format_args!("invalid name: {error}")))?;
+    let name = CString::new(name)
+        .map_err(|error| Error::runtime(format_args!("invalid name: {error}")))?;
     let state = lua.state();
     // SAFETY: few values are pushed, and all are held. Setting an upvalue does not raise; that of a main function is its
     // environment. `pop` takes the function.

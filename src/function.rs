@@ -136,7 +136,10 @@ impl Lua {
     ///
     /// `func` keeps to the rules for C functions of Lua: it leaves the stack as its result says, and raises only where no
     /// Rust destructor is skipped.
-    pub unsafe fn create_c_function<'lua>(&'lua self, func: ffi::lua_CFunction) -> Result<Function<'lua>> {
+    pub unsafe fn create_c_function<'lua>(
+        &'lua self,
+        func: ffi::lua_CFunction,
+    ) -> Result<Function<'lua>> {
         let entered = self.try_enter()?;
         // SAFETY: a C function without upvalues is a plain value, so pushing it does not raise. `pop` takes it.
         unsafe {
@@ -347,7 +350,10 @@ impl<'lua> Function<'lua> {
             chunk: *mut c_void,
         ) -> c_int {
             // SAFETY: `chunk` is the vector below, and Lua passes `len` bytes.
-            unsafe { (*(chunk as *mut Vec<u8>)).extend_from_slice(std::slice::from_raw_parts(data as *const u8, len)) };
+            unsafe {
+                (*(chunk as *mut Vec<u8>))
+                    .extend_from_slice(std::slice::from_raw_parts(data as *const u8, len))
+            };
             0
         }
         let state = self.0.state();
@@ -356,7 +362,12 @@ impl<'lua> Function<'lua> {
         unsafe {
             self.0.push();
             let _held = Held::adopt(state, 1);
-            ffi::lua_dump(state, append, &mut chunk as *mut Vec<u8> as *mut c_void, strip as c_int);
+            ffi::lua_dump(
+                state,
+                append,
+                &mut chunk as *mut Vec<u8> as *mut c_void,
+                strip as c_int,
+            );
         }
         chunk
     }
@@ -446,11 +457,17 @@ unsafe extern "C-unwind" fn call_bound(state: *mut ffi::lua_State) -> c_int {
     unsafe {
         let nargs = ffi::lua_gettop(state);
         let mut nbound = 0;
-        while nbound + 1 < MAX_UPVALUES && ffi::lua_type(state, ffi::lua_upvalueindex(nbound + 2)) != ffi::LUA_TNONE {
+        while nbound + 1 < MAX_UPVALUES
+            && ffi::lua_type(state, ffi::lua_upvalueindex(nbound + 2)) != ffi::LUA_TNONE
+        {
             nbound += 1;
         }
         if nbound + 1 > ffi::LUA_MINSTACK {
-            ffi::luaL_checkstack(state, nbound + 1, c"too many arguments to a bound function".as_ptr());
+            ffi::luaL_checkstack(
+                state,
+                nbound + 1,
+                c"too many arguments to a bound function".as_ptr(),
+            );
         }
         for upvalue in 1..nbound + 2 {
             ffi::lua_pushvalue(state, ffi::lua_upvalueindex(upvalue));
@@ -464,7 +481,11 @@ unsafe extern "C-unwind" fn call_bound(state: *mut ffi::lua_State) -> c_int {
 }
 
 /// Goes on with [`call_bound`] after the called function has yielded.
-unsafe extern "C-unwind" fn return_all(state: *mut ffi::lua_State, _: c_int, _: ffi::lua_KContext) -> c_int {
+unsafe extern "C-unwind" fn return_all(
+    state: *mut ffi::lua_State,
+    _: c_int,
+    _: ffi::lua_KContext,
+) -> c_int {
     // SAFETY: entered by Lua.
     unsafe { ffi::lua_gettop(state) }
 }
@@ -498,5 +519,9 @@ unsafe fn find_environment(state: *mut ffi::lua_State, index: c_int) -> Option<c
 /// The C string at `text`, nothing for null.
 unsafe fn text(text: *const std::os::raw::c_char) -> Option<String> {
     // SAFETY: the caller passes null or a C string.
-    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    (!text.is_null()).then(|| {
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned()
+    })
 }

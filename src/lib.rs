@@ -25,7 +25,7 @@ pub use crate::handle::RegistryKey;
 pub use crate::state::{GCMode, Lua, LuaOptions, StdLib};
 pub use crate::string::String;
 pub use crate::table::Table;
-pub use crate::thread::Thread;
+pub use crate::thread::{Thread, ThreadStatus};
 pub use crate::userdata::AnyUserData;
 pub use crate::value::{
     FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, LightUserData, MultiValue, Nil, Value, Variadic,

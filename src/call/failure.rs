@@ -96,12 +96,7 @@ pub(crate) unsafe fn raise(
     unsafe {
         // The callback may have left anything on the stack; its frame ends here.
         ffi::lua_settop(state, 0);
-        let pushed = push_failure(
-            inner.as_ref(),
-            state,
-            with_traceback(inner.as_ref(), state, failure),
-        )
-        .is_ok();
+        let pushed = push_failure(inner.as_ref(), state, with_traceback(state, failure)).is_ok();
         if !pushed {
             // Not enough memory for a userdata of a few words: let Lua raise that itself.
             ffi::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
@@ -110,19 +105,29 @@ pub(crate) unsafe fn raise(
     }
 }
 
-unsafe fn with_traceback(
-    inner: &LuaInner,
-    state: *mut ffi::lua_State,
-    failure: Failure,
-) -> Failure {
+unsafe fn with_traceback(state: *mut ffi::lua_State, failure: Failure) -> Failure {
     match failure {
         Failure::Error(cause) => Failure::Error(Error::CallbackError {
             // SAFETY: `state` runs the C function that raises; its stack is empty, so there is room.
-            traceback: unsafe { traceback(inner, state, None, 0) },
-            cause: Arc::new(cause),
+            traceback: unsafe { traceback(state, state, None, 0) },
+            cause: shortened(cause),
         }),
         panic => panic,
     }
+}
+
+/// `cause` for one more [`Error::CallbackError`] around it: of a chain of these the deepest is enough, which tells where
+/// the error began. The outermost is the new one, and those between would only make the chain longer with each callback
+/// that the error goes through, without bound.
+fn shortened(cause: Error) -> Arc<Error> {
+    let mut cause = Arc::new(cause);
+    while let Error::CallbackError { cause: next, .. } = &*cause {
+        if !matches!(**next, Error::CallbackError { .. }) {
+            break;
+        }
+        cause = next.clone();
+    }
+    cause
 }
 
 /// Pops the error object that a protected call left with `status`.

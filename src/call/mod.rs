@@ -214,6 +214,25 @@ pub(crate) unsafe fn push_table(
     }
 }
 
+/// Pushes a fresh thread and returns its state.
+///
+/// # Safety
+///
+/// As [`new_userdata`].
+#[inline]
+pub(crate) unsafe fn new_thread(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+) -> Result<*mut ffi::lua_State> {
+    // SAFETY: as in `new_userdata`.
+    unsafe {
+        if inner.infallible_memory() {
+            return Ok(ffi::lua_newthread(state));
+        }
+        protect(state, 0, 1, |state| ffi::lua_newthread(state))
+    }
+}
+
 /// Pushes a C closure over a cell that owns `value`. If there is no memory, `value` is dropped.
 ///
 /// # Safety

@@ -9,7 +9,6 @@ use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_int, c_void};
 
 use super::failure::failure_at;
-use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
 const HEAD: c_int = 10;
@@ -23,38 +22,57 @@ const STACK: c_int = 8;
 ///
 /// Called by Lua.
 pub(crate) unsafe extern "C-unwind" fn message_handler(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: entered by Lua with the error object as argument. `luaL_tolstring` may raise and does so before there is
-    // anything to drop; so may the last push, which is why the text has moved out of its `String` by then.
+    // SAFETY: entered by Lua with the error object as argument.
+    unsafe { describe(state, state, 1) };
+    1
+}
+
+/// Replaces the error object at 1 with its text and a traceback of the coroutine `thread`, which it has ended.
+///
+/// # Safety
+///
+/// May raise. `state` has nothing but the error object on its stack, and is not `thread`.
+pub(crate) unsafe fn describe_error(state: *mut ffi::lua_State, thread: *mut ffi::lua_State) {
+    // SAFETY: passed on.
+    unsafe { describe(state, thread, 0) }
+}
+
+/// Pushes what becomes of the error object at 1: itself if it is a failure of ours, or else its text with a traceback of
+/// `thread` from `level` on.
+unsafe fn describe(state: *mut ffi::lua_State, thread: *mut ffi::lua_State, level: c_int) {
+    // SAFETY: `luaL_tolstring` may raise and does so before there is anything to drop; so may the last push, which is why
+    // the text has moved out of its `String` by then.
     unsafe {
         if ffi::lua_checkstack(state, STACK) == 0 {
-            return 1;
+            return;
         }
         let inner = super::inner_of(state);
         if failure_at(inner.as_ref(), state, 1).is_some() {
-            return 1;
+            ffi::lua_pushvalue(state, 1);
+            return;
         }
         let mut len = 0;
         let data = ffi::luaL_tolstring(state, 1, &mut len);
-        let (data, len, capacity) = with_message(inner.as_ref(), state, data, len);
+        let (data, len, capacity) = with_message(state, thread, level, data, len);
         // On a lack of memory the text leaks, and that is the error.
         ffi::lua_pushlstring(state, data as *const c_char, len);
         drop(Vec::from_raw_parts(data, len, capacity));
-        1
     }
 }
 
-/// The text of the message at `data` with a traceback of `state`, as the parts of a vector.
+/// The text of the message at `data` with a traceback of `thread`, as the parts of a vector.
 #[inline(never)]
 unsafe fn with_message(
-    inner: &LuaInner,
     state: *mut ffi::lua_State,
+    thread: *mut ffi::lua_State,
+    level: c_int,
     data: *const c_char,
     len: usize,
 ) -> (*mut u8, usize, usize) {
     // SAFETY: the string is on the stack.
     let message = unsafe { std::slice::from_raw_parts(data as *const u8, len) };
-    // SAFETY: `message_handler` has asked for the places.
-    let text = unsafe { traceback(inner, state, Some(message), 1) };
+    // SAFETY: `describe` has asked for the places.
+    let text = unsafe { traceback(state, thread, Some(message), level) };
     let mut bytes = std::mem::ManuallyDrop::new(text.into_bytes());
     (bytes.as_mut_ptr(), bytes.len(), bytes.capacity())
 }
@@ -65,18 +83,18 @@ struct Level {
     global_name: Option<String>,
 }
 
-/// The traceback of `state` from `level` on, after `message` if there is one.
+/// The traceback of `thread` from `level` on, after `message` if there is one.
 ///
 /// # Safety
 ///
-/// `state` is a running state of the instance with [`STACK`] free places, or with an empty stack. Nothing in here raises.
+/// `state` is a running state with [`STACK`] free places, or with an empty stack; `thread` is the same, or a coroutine of
+/// the same VM. Nothing in here raises.
 pub(crate) unsafe fn traceback(
-    inner: &LuaInner,
     state: *mut ffi::lua_State,
+    thread: *mut ffi::lua_State,
     message: Option<&[u8]>,
     level: c_int,
 ) -> String {
-    let _ = inner;
     let mut text = String::new();
     if let Some(message) = message {
         text.push_str(&String::from_utf8_lossy(message));
@@ -85,7 +103,7 @@ pub(crate) unsafe fn traceback(
     text.push_str("stack traceback:");
     // SAFETY: passed on.
     unsafe {
-        let (mut levels, skipped) = read_levels(state, level);
+        let (mut levels, skipped) = read_levels(thread, level);
         name_globals(state, &mut levels);
         for (i, level) in levels.iter().enumerate() {
             if skipped > 0 && i == HEAD as usize {
@@ -98,10 +116,14 @@ pub(crate) unsafe fn traceback(
 }
 
 /// The levels to show, and how many are left out between the first [`HEAD`] and the rest.
-unsafe fn read_levels(state: *mut ffi::lua_State, first: c_int) -> (Vec<Level>, c_int) {
+unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>, c_int) {
     let mut levels = Vec::new();
+    // SAFETY: in 5.4 `lua_checkstack` reports failure by its result.
+    if unsafe { ffi::lua_checkstack(thread, 1) } == 0 {
+        return (levels, 0);
+    }
     // SAFETY: passed on.
-    let depth = unsafe { depth(state) };
+    let depth = unsafe { depth(thread) };
     let count = depth - first;
     let skipped = if count > HEAD + TAIL {
         count - HEAD - TAIL
@@ -116,12 +138,12 @@ unsafe fn read_levels(state: *mut ffi::lua_State, first: c_int) -> (Vec<Level>, 
         let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
         // SAFETY: the level exists, so the record is filled; "f" pushes the function, which is popped.
         unsafe {
-            if ffi::lua_getstack(state, level, debug.as_mut_ptr()) == 0 {
+            if ffi::lua_getstack(thread, level, debug.as_mut_ptr()) == 0 {
                 break;
             }
-            ffi::lua_getinfo(state, c"Slntf".as_ptr(), debug.as_mut_ptr());
-            let function = ffi::lua_topointer(state, -1);
-            ffi::lua_pop(state, 1);
+            ffi::lua_getinfo(thread, c"Slntf".as_ptr(), debug.as_mut_ptr());
+            let function = ffi::lua_topointer(thread, -1);
+            ffi::lua_pop(thread, 1);
             levels.push(Level {
                 debug: debug.assume_init(),
                 function,

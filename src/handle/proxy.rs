@@ -200,7 +200,11 @@ impl fmt::Debug for Ref<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A VM that was closed around us has no values: see `clone`.
         let open = !self.lua.inner().state_or_null().is_null();
-        let address = if open { self.to_pointer() } else { std::ptr::null() };
+        let address = if open {
+            self.to_pointer()
+        } else {
+            std::ptr::null()
+        };
         write!(f, "Ref({address:p})")
     }
 }
