@@ -24,7 +24,7 @@ pub use crate::handle::weak::WeakLua;
 pub use crate::handle::RegistryKey;
 pub use crate::state::{GCMode, Lua, LuaOptions, StdLib};
 pub use crate::string::String;
-pub use crate::table::Table;
+pub use crate::table::{Table, TableExt, TablePairs, TableSequence};
 pub use crate::thread::{Thread, ThreadStatus};
 pub use crate::userdata::AnyUserData;
 pub use crate::value::{

@@ -115,6 +115,19 @@ impl<'lua> Ref<'lua> {
         Ok(())
     }
 
+    /// Pops the value on top of the running state into the place of this reference's value.
+    ///
+    /// # Safety
+    ///
+    /// There is a value on top. Nothing else shares the slot: the reference comes from [`Ref::pop`] or [`Ref::at`] and was
+    /// neither cloned nor made a handle of.
+    #[inline]
+    pub(crate) unsafe fn overwrite(&mut self) {
+        let inner = self.lua.inner();
+        // SAFETY: we own the only count of the slot.
+        unsafe { inner.slots.overwrite(self.slot, inner.state()) }
+    }
+
     /// Where the value lies, for reads that neither allocate nor raise: see invariant S4 of the slots.
     ///
     /// # Safety

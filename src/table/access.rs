@@ -1,0 +1,210 @@
+//! Reads and writes of a table that lies on the running state's stack.
+
+use std::os::raw::c_int;
+
+use crate::call::failure::pop_error;
+use crate::call::protect::protect;
+use crate::call::traceback::message_handler;
+use crate::error::Result;
+use crate::stack::Held;
+use crate::state::LuaInner;
+use crate::Integer;
+
+/// Whether the table at `index` has a metatable.
+///
+/// # Safety
+///
+/// `state` is a running state with a table at `index` and one free place.
+#[inline(always)]
+pub(super) unsafe fn has_metatable(state: *mut ffi::lua_State, index: c_int) -> bool {
+    // SAFETY: neither call raises.
+    unsafe {
+        let found = ffi::lua_getmetatable(state, index) != 0;
+        if found {
+            ffi::lua_pop(state, 1);
+        }
+        found
+    }
+}
+
+/// Replaces the key on top by the value of the table below it, with metamethods.
+///
+/// # Safety
+///
+/// `state` is a running state with a table and a key on top, which `held` counts, and 6 free places.
+#[inline(always)]
+pub(super) unsafe fn get(state: *mut ffi::lua_State, held: &mut Held) -> Result<()> {
+    // SAFETY: a read of a table without metatable is raw and does not raise.
+    unsafe {
+        if has_metatable(state, -2) {
+            return call_on_copies(state, held, index, 2, 1);
+        }
+        ffi::lua_rawget(state, -2);
+    }
+    Ok(())
+}
+
+/// Sets the field of the table below the key and the value on top, with metamethods.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with a table, a key and a value on top, which `held` counts, and 6 free
+/// places.
+#[inline(always)]
+pub(super) unsafe fn set(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    held: &mut Held,
+) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        if has_metatable(state, -3) {
+            return call_on_copies(state, held, new_index, 3, 0);
+        }
+        raw_set(inner, state, held)
+    }
+}
+
+/// As [`set`] without metamethods; pops the key and the value.
+///
+/// # Safety
+///
+/// As [`set`].
+#[inline(always)]
+pub(super) unsafe fn raw_set(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    held: &mut Held,
+) -> Result<()> {
+    // SAFETY: with memory to be had and a valid key, a raw write does not raise.
+    unsafe {
+        if inner.infallible_memory() && is_valid_key(state, -2) {
+            ffi::lua_rawset(state, -3);
+            held.release(2);
+            return Ok(());
+        }
+        call_on_copies(state, held, raw_new_index, 3, 0)?;
+        ffi::lua_pop(state, 3);
+        held.release(3);
+    }
+    Ok(())
+}
+
+/// Sets position `i` of the table below the value on top, without metamethods.
+///
+/// # Safety
+///
+/// As [`set`], with a table and a value on top.
+#[inline(always)]
+pub(super) unsafe fn raw_set_index(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    held: &mut Held,
+    i: Integer,
+) -> Result<()> {
+    // SAFETY: with memory to be had, a raw write does not raise. Else the table and the value are copied for the call.
+    unsafe {
+        if inner.infallible_memory() {
+            ffi::lua_rawseti(state, -2, i);
+            held.release(1);
+            return Ok(());
+        }
+        ffi::lua_pushvalue(state, -2);
+        ffi::lua_pushvalue(state, -2);
+        protect(state, 2, 0, |state| ffi::lua_rawseti(state, -2, i))?;
+        ffi::lua_pop(state, 1);
+        held.release(1);
+    }
+    Ok(())
+}
+
+/// Whether the value at `index` can be the key of a field: neither nil nor NaN.
+#[inline(always)]
+unsafe fn is_valid_key(state: *mut ffi::lua_State, index: c_int) -> bool {
+    // SAFETY: plain reads of a value that is there.
+    unsafe {
+        match ffi::lua_type(state, index) {
+            ffi::LUA_TNIL => false,
+            ffi::LUA_TNUMBER => !ffi::lua_tonumber(state, index).is_nan(),
+            _ => true,
+        }
+    }
+}
+
+/// Calls `function` protected with copies of the `n` values on top, and leaves its results on top of all.
+///
+/// Copies, so that nothing has to be moved to make room for the function below its arguments.
+///
+/// # Safety
+///
+/// `state` is a running state with `n` values on top and `n + 3` free places; `held` counts all that is on top of it.
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn call_on_copies(
+    state: *mut ffi::lua_State,
+    held: &mut Held,
+    function: ffi::lua_CFunction,
+    n: c_int,
+    nresults: c_int,
+) -> Result<()> {
+    // SAFETY: there is room; the copies are those of the `n` values since each push moves them one further down.
+    unsafe {
+        ffi::lua_pushcfunction(state, message_handler);
+        ffi::lua_pushcfunction(state, function);
+        for _ in 0..n {
+            ffi::lua_pushvalue(state, -n - 2);
+        }
+        let status = ffi::lua_pcall(state, n, nresults, -n - 2);
+        if status != ffi::LUA_OK {
+            held.add(2);
+            held.release(1);
+            return Err(pop_error(state, status));
+        }
+        held.add(1 + nresults);
+    }
+    Ok(())
+}
+
+/// Runs `body`, which raises on a lack of memory only, protected if that can happen.
+///
+/// `body` finds `nargs` values on top, which it replaces by `nresults`; below them may be anything.
+///
+/// # Safety
+///
+/// As [`protect`].
+#[inline]
+pub(super) unsafe fn with_memory<F, R>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    nargs: c_int,
+    nresults: c_int,
+    body: F,
+) -> Result<R>
+where
+    F: FnOnce(*mut ffi::lua_State) -> R + Copy,
+    R: Copy,
+{
+    if inner.infallible_memory() {
+        return Ok(body(state));
+    }
+    // SAFETY: passed on.
+    unsafe { protect(state, nargs, nresults, body) }
+}
+
+unsafe extern "C-unwind" fn index(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: called with a table and a key.
+    unsafe { ffi::lua_gettable(state, 1) };
+    1
+}
+
+unsafe extern "C-unwind" fn new_index(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: called with a table, a key and a value.
+    unsafe { ffi::lua_settable(state, 1) };
+    0
+}
+
+unsafe extern "C-unwind" fn raw_new_index(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: called with a table, a key and a value.
+    unsafe { ffi::lua_rawset(state, 1) };
+    0
+}

@@ -1,0 +1,260 @@
+//! Iteration over tables.
+
+use std::marker::PhantomData;
+use std::os::raw::{c_int, c_void};
+
+use super::{access, Table};
+use crate::error::Result;
+use crate::handle::proxy::Ref;
+use crate::stack::Held;
+use crate::value::FromLua;
+use crate::{Integer, Number};
+
+/// An iterator over the fields of a table. See [`Table::pairs`].
+pub struct TablePairs<'lua, K, V> {
+    table: Table<'lua>,
+    last: Key,
+    /// Where the last key lies if it is no plain value. Nothing else refers to this slot.
+    slot: Option<Ref<'lua>>,
+    _marker: PhantomData<(K, V)>,
+}
+
+/// The key that an iteration has come to.
+#[derive(Clone, Copy)]
+enum Key {
+    Start,
+    Boolean(bool),
+    LightUserData(*mut c_void),
+    Integer(Integer),
+    Number(Number),
+    InSlot,
+    End,
+}
+
+impl<'lua, K, V> TablePairs<'lua, K, V> {
+    pub(super) fn new(table: Table<'lua>) -> Self {
+        TablePairs {
+            table,
+            last: Key::Start,
+            slot: None,
+            _marker: PhantomData,
+        }
+    }
+
+    /// Pushes the last key, nil at the start.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state with a free place.
+    #[inline]
+    unsafe fn push_last(&self, state: *mut ffi::lua_State) {
+        // SAFETY: none of the pushes raises.
+        unsafe {
+            match (self.last, &self.slot) {
+                (Key::Boolean(b), _) => ffi::lua_pushboolean(state, b as c_int),
+                (Key::LightUserData(p), _) => ffi::lua_pushlightuserdata(state, p),
+                (Key::Integer(i), _) => ffi::lua_pushinteger(state, i),
+                (Key::Number(n), _) => ffi::lua_pushnumber(state, n),
+                (Key::InSlot, Some(slot)) => slot.push(),
+                _ => ffi::lua_pushnil(state),
+            }
+        }
+    }
+
+    /// Keeps the key at `index` as the last one.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state with a key at `index` and a free place.
+    #[inline]
+    unsafe fn keep(&mut self, state: *mut ffi::lua_State, index: c_int) -> Result<()> {
+        // SAFETY: the reads match the type; nothing but `self` refers to the slot.
+        unsafe {
+            self.last = match ffi::lua_type(state, index) {
+                ffi::LUA_TBOOLEAN => Key::Boolean(ffi::lua_toboolean(state, index) != 0),
+                ffi::LUA_TLIGHTUSERDATA => Key::LightUserData(ffi::lua_touserdata(state, index)),
+                ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
+                    Key::Integer(ffi::lua_tointeger(state, index))
+                }
+                ffi::LUA_TNUMBER => Key::Number(ffi::lua_tonumber(state, index)),
+                _ => {
+                    ffi::lua_pushvalue(state, index);
+                    match &mut self.slot {
+                        Some(slot) => slot.overwrite(),
+                        None => self.slot = Some(Ref::pop(self.table.0.lua())?),
+                    }
+                    Key::InSlot
+                }
+            };
+        }
+        Ok(())
+    }
+}
+
+impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
+    #[inline]
+    fn advance(&mut self) -> Result<Option<(K, V)>> {
+        let lua = self.table.0.lua();
+        let state = self.table.state()?;
+        // SAFETY: a fixed number of pushes; key and value are on top while they are read.
+        unsafe {
+            let mut held = self.table.hold(state);
+            self.push_last(state);
+            held.add(1);
+            if !step(state, &mut held, matches!(self.last, Key::Start))? {
+                return Ok(None);
+            }
+            self.keep(state, -2)?;
+            let key = K::from_stack(-2, lua)?;
+            Ok(Some((key, V::from_stack(-1, lua)?)))
+        }
+    }
+}
+
+impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> Iterator for TablePairs<'lua, K, V> {
+    type Item = Result<(K, V)>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Key::End = self.last {
+            return None;
+        }
+        let next = self.advance().transpose();
+        if !matches!(next, Some(Ok(_))) {
+            self.last = Key::End;
+            self.slot = None;
+        }
+        next
+    }
+}
+
+/// See [`Table::for_each`].
+pub(super) fn for_each<'lua, K, V>(
+    table: &Table<'lua>,
+    mut f: impl FnMut(K, V) -> Result<()>,
+) -> Result<()>
+where
+    K: FromLua<'lua>,
+    V: FromLua<'lua>,
+{
+    let lua = table.0.lua();
+    let state = table.state()?;
+    // SAFETY: stack is reserved for `f`; what it finds there is held.
+    unsafe {
+        let mut held = table.hold(state);
+        ffi::lua_pushnil(state);
+        held.add(1);
+        let mut first = true;
+        while step(state, &mut held, first)? {
+            if first {
+                lua.reserve_stack()?;
+                first = false;
+            }
+            let key = K::from_stack(-2, lua)?;
+            f(key, V::from_stack(-1, lua)?)?;
+            ffi::lua_pop(state, 1);
+            held.release(1);
+        }
+    }
+    Ok(())
+}
+
+/// Replaces the key on top of the table by the next key and its value and returns true, or pops it at the end.
+///
+/// `lua_next` raises if the key is in the table no more, not even as a field that has been cleared. A field that still
+/// has a value is there for sure; else the call is protected.
+///
+/// # Safety
+///
+/// `state` is a running state with a table and a key on top, the latter counted by `held`, and 6 free places. If `first`,
+/// the key is nil.
+#[inline]
+unsafe fn step(state: *mut ffi::lua_State, held: &mut Held, first: bool) -> Result<bool> {
+    // SAFETY: see above.
+    unsafe {
+        if !first && !is_present(state) {
+            return step_protected(state, held);
+        }
+        let found = ffi::lua_next(state, -2) != 0;
+        if found {
+            held.add(1);
+        } else {
+            held.release(1);
+        }
+        Ok(found)
+    }
+}
+
+/// Whether the table below the key on top has a value for it.
+#[inline(always)]
+unsafe fn is_present(state: *mut ffi::lua_State) -> bool {
+    // SAFETY: a raw read does not raise.
+    unsafe {
+        ffi::lua_pushvalue(state, -1);
+        let present = ffi::lua_rawget(state, -3) != ffi::LUA_TNIL;
+        ffi::lua_pop(state, 1);
+        present
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn step_protected(state: *mut ffi::lua_State, held: &mut Held) -> Result<bool> {
+    // SAFETY: as for `step`. On top of table and key there are the handler, the next key and its value.
+    unsafe {
+        access::call_on_copies(state, held, next, 2, 2)?;
+        ffi::lua_remove(state, -4);
+        ffi::lua_remove(state, -3);
+        held.release(2);
+        let found = ffi::lua_type(state, -2) != ffi::LUA_TNIL;
+        if !found {
+            ffi::lua_pop(state, 2);
+            held.release(2);
+        }
+        Ok(found)
+    }
+}
+
+unsafe extern "C-unwind" fn next(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: called with a table and a key.
+    unsafe { ffi::lua_next(state, 1) * 2 }
+}
+
+/// An iterator over the list part of a table. See [`Table::sequence_values`].
+pub struct TableSequence<'lua, V> {
+    table: Table<'lua>,
+    next: Integer,
+    _marker: PhantomData<V>,
+}
+
+impl<'lua, V> TableSequence<'lua, V> {
+    pub(super) fn new(table: Table<'lua>) -> Self {
+        TableSequence {
+            table,
+            next: 1,
+            _marker: PhantomData,
+        }
+    }
+}
+
+impl<'lua, V: FromLua<'lua>> Iterator for TableSequence<'lua, V> {
+    type Item = Result<V>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let lua = self.table.0.lua();
+        let state = lua.state();
+        // SAFETY: a raw read where the table lies; the value moves to the running state and is held there.
+        unsafe {
+            let (thread, index) = self.table.0.peek();
+            if ffi::lua_rawgeti(thread, index, self.next) == ffi::LUA_TNIL {
+                ffi::lua_pop(thread, 1);
+                return None;
+            }
+            ffi::lua_xmove(thread, state, 1);
+            let _held = Held::adopt(state, 1);
+            self.next += 1;
+            Some(V::from_stack(-1, lua))
+        }
+    }
+}
