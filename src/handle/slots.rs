@@ -303,3 +303,150 @@ impl Slots {
 fn out_of_memory() -> Error {
     Error::MemoryError("not enough memory".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Lua;
+
+    /// Takes a slot for `value`.
+    fn take(lua: &Lua, value: i64) -> Result<Slot> {
+        // SAFETY: the instance is open, and its stack has room.
+        unsafe {
+            ffi::lua_pushinteger(lua.state(), value);
+            lua.inner().slots.take(lua.state())
+        }
+    }
+
+    fn read(lua: &Lua, slot: Slot) -> i64 {
+        // SAFETY: the tests read counted slots only; the stack has room.
+        unsafe {
+            lua.inner().slots.push(slot, lua.state());
+            let value = ffi::lua_tointeger(lua.state(), -1);
+            ffi::lua_pop(lua.state(), 1);
+            value
+        }
+    }
+
+    fn release(lua: &Lua, slot: Slot) {
+        // SAFETY: the tests own the counts they give back.
+        unsafe { lua.inner().slots.release(slot) }
+    }
+
+    fn height(lua: &Lua) -> c_int {
+        // SAFETY: the instance is open.
+        unsafe { ffi::lua_gettop(lua.state()) }
+    }
+
+    #[test]
+    fn a_count_that_has_reached_its_end_sticks() {
+        let lua = Lua::new();
+        let slots = &lua.inner().slots;
+        let slot = take(&lua, 7).unwrap();
+        slots.set_count(slot.0, u32::MAX - 1);
+        slots.retain(slot);
+        slots.retain(slot);
+        assert_eq!(slots.count(slot.0), u32::MAX);
+        for _ in 0..3 {
+            release(&lua, slot);
+        }
+        assert_eq!(slots.count(slot.0), u32::MAX);
+        assert_eq!(read(&lua, slot), 7);
+        assert_ne!(take(&lua, 8).unwrap(), slot);
+    }
+
+    #[test]
+    fn when_the_numbers_run_out_taking_is_an_error_and_the_value_is_popped() {
+        let lua = Lua::new();
+        let slots = &lua.inner().slots;
+        let (len, room, top) = (slots.len.get(), slots.room.get(), height(&lua));
+        let end = NONE - NONE % PER_THREAD;
+        slots.len.set(end);
+        slots.room.set(end);
+        let outcome = take(&lua, 1);
+        slots.len.set(len);
+        slots.room.set(room);
+        assert!(matches!(outcome, Err(Error::MemoryError(_))));
+        assert_eq!(height(&lua), top);
+        assert_eq!(slots.in_use(), len as usize);
+        let slot = take(&lua, 2).unwrap();
+        assert_eq!(read(&lua, slot), 2);
+    }
+
+    #[test]
+    fn the_stack_of_a_reference_thread_ends_at_its_highest_slot() {
+        let lua = Lua::new();
+        let slots = &lua.inner().slots;
+        let before = slots.len.get();
+        let taken: Vec<Slot> = (0..2 * PER_THREAD as i64 + 10)
+            .map(|n| take(&lua, n).unwrap())
+            .collect();
+        let heights = || -> Vec<c_int> {
+            // SAFETY: the references end with the statement; the threads are those of the open instance.
+            unsafe {
+                (*slots.threads.get())
+                    .iter()
+                    .map(|&thread| ffi::lua_gettop(thread))
+                    .collect()
+            }
+        };
+        let expected = |len: u32| -> Vec<c_int> {
+            (0..3)
+                .map(|t| len.saturating_sub(t << BITS).min(PER_THREAD) as c_int + NIL)
+                .collect()
+        };
+        assert_eq!(heights(), expected(slots.len.get()));
+        for (n, &slot) in taken.iter().enumerate().rev() {
+            assert_eq!(read(&lua, slot), n as i64);
+            release(&lua, slot);
+        }
+        assert_eq!(slots.len.get(), before);
+        assert_eq!(heights(), expected(before));
+    }
+
+    #[test]
+    fn slots_behave_like_a_map_from_number_to_value_and_count() {
+        let lua = Lua::new();
+        let slots = &lua.inner().slots;
+        let own = slots.in_use();
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random >> 16
+        };
+        let mut model: Vec<(Slot, i64, u32)> = Vec::new();
+        for step in 0..1_000_000 {
+            // Grow beyond one thread, then shrink, and so on.
+            let growing = step / 300_000 % 2 == 0;
+            match next() % 8 {
+                0..=4 if growing || model.is_empty() => {
+                    model.push((take(&lua, step).unwrap(), step, 1))
+                }
+                5 if !model.is_empty() => {
+                    let at = next() as usize % model.len();
+                    slots.retain(model[at].0);
+                    model[at].2 += 1;
+                }
+                6 if !model.is_empty() => {
+                    let (slot, value, _) = model[next() as usize % model.len()];
+                    assert_eq!(read(&lua, slot), value);
+                }
+                _ if !model.is_empty() => {
+                    let at = next() as usize % model.len();
+                    release(&lua, model[at].0);
+                    model[at].2 -= 1;
+                    if model[at].2 == 0 {
+                        model.swap_remove(at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(slots.in_use(), own + model.len());
+        for &(slot, value, count) in &model {
+            assert_eq!((read(&lua, slot), slots.count(slot.0)), (value, count));
+        }
+    }
+}
