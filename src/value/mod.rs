@@ -1,6 +1,10 @@
 //! Lua values and their conversion to and from Rust.
 
-mod convert;
+mod access;
+mod coerce;
+mod compare;
+pub(crate) mod convert;
+mod format;
 mod multi;
 pub(crate) mod traits;
 mod tuple;

@@ -1,1 +1,0 @@
-//! Conversions of the types of Lua and of the standard library.

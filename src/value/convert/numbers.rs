@@ -1,0 +1,141 @@
+//! Numbers and booleans.
+
+use std::os::raw::c_int;
+
+use num_traits::cast;
+
+use super::{mismatch, through_value};
+use crate::error::Result;
+use crate::value::{FromLua, IntoLua, Value};
+use crate::{Integer, Lua, Number};
+
+/// A number of any kind out of any Lua value that is, or that Lua can read as, a number.
+fn from_value<T: num_traits::NumCast>(value: &Value, to: &'static str) -> Result<T> {
+    let number = match value {
+        Value::Integer(i) => cast(*i),
+        Value::Number(n) => cast(*n),
+        other => match (other.coerce_integer(), other.coerce_number()) {
+            (Some(i), _) => cast(i),
+            (None, Some(n)) => cast(n),
+            (None, None) => {
+                let expected = "expected number or string coercible to number";
+                return Err(mismatch(value.type_name(), to, expected));
+            }
+        },
+    };
+    number.ok_or_else(|| mismatch(value.type_name(), to, "out of range"))
+}
+
+macro_rules! integers {
+    ($($int:ty)*) => {$(
+        impl IntoLua<'_> for $int {
+            #[inline]
+            fn into_lua(self, _: &Lua) -> Result<Value<'_>> {
+                Ok(match cast(self) {
+                    Some(i) => Value::Integer(i),
+                    None => Value::Number(self as Number),
+                })
+            }
+
+            #[inline]
+            unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
+                // SAFETY: the caller guarantees one place; pushing a number does not raise.
+                unsafe {
+                    match cast::<_, Integer>(self) {
+                        Some(i) => ffi::lua_pushinteger(lua.state(), i),
+                        None => ffi::lua_pushnumber(lua.state(), self as Number),
+                    }
+                }
+                Ok(())
+            }
+        }
+
+        impl FromLua<'_> for $int {
+            #[inline]
+            fn from_lua(value: Value<'_>, _: &Lua) -> Result<Self> {
+                from_value(&value, stringify!($int))
+            }
+
+            #[inline]
+            unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
+                let mut is_integer = 0;
+                // SAFETY: a read that neither allocates nor raises.
+                let i = unsafe { ffi::lua_tointegerx(lua.state(), idx, &mut is_integer) };
+                match cast(i) {
+                    Some(i) if is_integer != 0 => Ok(i),
+                    // SAFETY: passed on.
+                    _ => unsafe { through_value(idx, lua) },
+                }
+            }
+        }
+    )*};
+}
+
+integers!(i8 u8 i16 u16 i32 u32 i64 u64 i128 u128 isize usize);
+
+macro_rules! floats {
+    ($($float:ty)*) => {$(
+        impl IntoLua<'_> for $float {
+            #[inline]
+            fn into_lua(self, _: &Lua) -> Result<Value<'_>> {
+                Ok(Value::Number(self as Number))
+            }
+
+            #[inline]
+            unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
+                // SAFETY: the caller guarantees one place; pushing a number does not raise.
+                unsafe { ffi::lua_pushnumber(lua.state(), self as Number) };
+                Ok(())
+            }
+        }
+
+        impl FromLua<'_> for $float {
+            #[inline]
+            fn from_lua(value: Value<'_>, _: &Lua) -> Result<Self> {
+                from_value(&value, stringify!($float))
+            }
+
+            #[inline]
+            unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
+                let mut is_number = 0;
+                // SAFETY: a read that neither allocates nor raises.
+                let n = unsafe { ffi::lua_tonumberx(lua.state(), idx, &mut is_number) };
+                if is_number != 0 {
+                    return Ok(n as $float);
+                }
+                // SAFETY: passed on.
+                unsafe { through_value(idx, lua) }
+            }
+        }
+    )*};
+}
+
+floats!(f32 f64);
+
+impl IntoLua<'_> for bool {
+    #[inline]
+    fn into_lua(self, _: &Lua) -> Result<Value<'_>> {
+        Ok(Value::Boolean(self))
+    }
+
+    #[inline]
+    unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
+        // SAFETY: the caller guarantees one place; pushing a boolean does not raise.
+        unsafe { ffi::lua_pushboolean(lua.state(), self as c_int) };
+        Ok(())
+    }
+}
+
+impl FromLua<'_> for bool {
+    /// As conditions in Lua do: all but `nil` and `false` is true.
+    #[inline]
+    fn from_lua(value: Value<'_>, _: &Lua) -> Result<Self> {
+        Ok(!matches!(value, Value::Nil | Value::Boolean(false)))
+    }
+
+    #[inline]
+    unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
+        // SAFETY: a read that neither allocates nor raises.
+        Ok(unsafe { ffi::lua_toboolean(lua.state(), idx) } != 0)
+    }
+}
