@@ -19,9 +19,17 @@ mod value;
 pub use crate::chunk::{AsChunk, Chunk, ChunkMode};
 pub use crate::error::{Error, ErrorContext, ExternalError, ExternalResult, Result};
 pub use crate::function::{Function, FunctionInfo};
-#[cfg(feature = "weak-owned")]
-pub use crate::handle::weak::WeakLua;
+#[cfg(any(feature = "unstable", feature = "weak-owned"))]
+pub use crate::handle::owned::{
+    OwnedAnyUserData, OwnedFunction, OwnedString, OwnedTable, OwnedThread, OwnedUserData,
+};
 pub use crate::handle::RegistryKey;
+#[cfg(feature = "weak-owned")]
+pub use crate::handle::{
+    borrowed::{BorrowedBytes, BorrowedStr},
+    value::OwnedValue,
+    weak::WeakLua,
+};
 pub use crate::state::{GCMode, Lua, LuaOptions, StdLib};
 pub use crate::string::String;
 pub use crate::table::{Table, TableExt, TablePairs, TableSequence};

@@ -3,5 +3,7 @@
 #[doc(no_inline)]
 pub use crate::{
     FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, LightUserData as LuaLightUserData,
-    MultiValue as LuaMultiValue, Nil as LuaNil, String as LuaString, Value as LuaValue,
+    MultiValue as LuaMultiValue, Nil as LuaNil, String as LuaString, Table as LuaTable,
+    TableExt as LuaTableExt, TablePairs as LuaTablePairs, TableSequence as LuaTableSequence,
+    Value as LuaValue,
 };

@@ -31,14 +31,20 @@ pub struct BorrowedBytes<'a> {
 impl<'a> BorrowedStr<'a> {
     pub(super) fn new(string: String<'a>) -> Result<Self> {
         let text: *const str = string.to_str()?;
-        Ok(BorrowedStr { text, _string: string })
+        Ok(BorrowedStr {
+            text,
+            _string: string,
+        })
     }
 }
 
 impl<'a> BorrowedBytes<'a> {
     pub(super) fn new(string: String<'a>) -> Self {
         let bytes: *const [u8] = string.as_bytes();
-        BorrowedBytes { bytes, _string: string }
+        BorrowedBytes {
+            bytes,
+            _string: string,
+        }
     }
 }
 

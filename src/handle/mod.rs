@@ -12,18 +12,21 @@
 //! A proxy and a handle of one value can share a slot: `into_owned` and `upgrade` move or count it and make no call into
 //! Lua. No other room of the crate touches the number of a slot, a reference thread or a count.
 
-//@#[cfg(feature = "weak-owned")]
-//@pub(crate) mod borrowed;
-//@#[cfg(any(feature = "unstable", feature = "weak-owned"))]
-//@pub(crate) mod owned;
+#[cfg(feature = "weak-owned")]
+pub(crate) mod borrowed;
+#[cfg(any(feature = "unstable", feature = "weak-owned"))]
+pub(crate) mod owned;
 pub(crate) mod proxy;
 pub(crate) mod registry;
-//@#[cfg(all(any(feature = "unstable", feature = "weak-owned"), not(feature = "send")))]
-//@mod shortcuts;
+#[cfg(all(
+    any(feature = "unstable", feature = "weak-owned"),
+    not(feature = "send")
+))]
+mod shortcuts;
 pub(crate) mod slots;
 pub(crate) mod unref;
-//@#[cfg(feature = "weak-owned")]
-//@pub(crate) mod value;
+#[cfg(feature = "weak-owned")]
+pub(crate) mod value;
 #[cfg(feature = "weak-owned")]
 pub(crate) mod weak;
 

@@ -167,7 +167,12 @@ impl Hash for OwnedRef {
 #[cfg(feature = "weak-owned")]
 impl fmt::Debug for OwnedRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:p}{}", self.pointer, if self.is_alive() { "" } else { ", closed" })
+        write!(
+            f,
+            "{:p}{}",
+            self.pointer,
+            if self.is_alive() { "" } else { ", closed" }
+        )
     }
 }
 
@@ -186,7 +191,10 @@ impl OwnedRef {
     pub(crate) fn new(proxy: Ref) -> OwnedRef {
         let (lua, slot) = proxy.into_parts();
         // The count in `open` that the proxy had is now that of an owner.
-        OwnedRef { lua: Lua(lua.0), slot }
+        OwnedRef {
+            lua: Lua(lua.0),
+            slot,
+        }
     }
 
     /// A proxy that shares the slot.

@@ -1,5 +1,6 @@
 //! [`Table`].
 
+use std::fmt;
 use std::os::raw::c_void;
 
 use crate::call::protect::protect;
@@ -7,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
-use crate::value::{FromLua, IntoLua};
+use crate::value::{FromLua, IntoLua, Value};
 use crate::Integer;
 
 mod access;
@@ -444,5 +445,15 @@ impl<'lua> AsRef<Table<'lua>> for Table<'lua> {
     #[inline]
     fn as_ref(&self) -> &Self {
         self
+    }
+}
+
+impl fmt::Debug for Table<'_> {
+    /// With `{:#?}` the table is shown with its contents, tables in it included.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() && self.state().is_ok() {
+            return Value::Table(self.clone()).fmt(f);
+        }
+        write!(f, "Table({:?})", self.0)
     }
 }
