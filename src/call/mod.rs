@@ -20,6 +20,7 @@ pub(crate) struct Internals {
     cell: Cell<Option<Slot>>,
     failure: Cell<Option<Slot>>,
     failure_metatable: Cell<*const c_void>,
+    names: traceback::Names,
 }
 
 impl Internals {
@@ -28,6 +29,7 @@ impl Internals {
             cell: Cell::new(None),
             failure: Cell::new(None),
             failure_metatable: Cell::new(ptr::null()),
+            names: traceback::Names::default(),
         }
     }
 

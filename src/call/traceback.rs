@@ -1,14 +1,18 @@
 //! Tracebacks, as `luaL_traceback` writes them, without its cost.
 //!
 //! `luaL_traceback` looks for the name of a global function by searching all of `package.loaded`, for each level anew.
-//! Here the levels are read first and one pass over `package.loaded` serves them all.
+//! Here the levels are read first, one pass over `package.loaded` serves them all, and what it found is remembered.
 
+use std::cell::RefCell;
 use std::ffi::CStr;
 use std::fmt::Write;
 use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_int, c_void};
 
+use rustc_hash::FxHashMap;
+
 use super::failure::failure_at;
+use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
 const HEAD: c_int = 10;
@@ -104,7 +108,7 @@ pub(crate) unsafe fn traceback(
     // SAFETY: passed on.
     unsafe {
         let (mut levels, skipped) = read_levels(thread, level);
-        name_globals(state, &mut levels);
+        name_globals(super::inner_of(state).as_ref(), state, &mut levels);
         for (i, level) in levels.iter().enumerate() {
             if skipped > 0 && i == HEAD as usize {
                 let _ = write!(text, "\n\t...\t(skipping {skipped} levels)");
@@ -177,27 +181,125 @@ unsafe fn depth(state: *mut ffi::lua_State) -> c_int {
 }
 
 /// Names the levels whose functions are fields of a loaded module.
-unsafe fn name_globals(state: *mut ffi::lua_State, levels: &mut [Level]) {
+///
+/// What has been found out about a function is remembered; a full search is made only if one is new.
+unsafe fn name_globals(inner: &LuaInner, state: *mut ffi::lua_State, levels: &mut [Level]) {
+    let names = &inner.internals.names;
     // SAFETY: raw reads of tables, which are checked to be tables; the key "_LOADED" is a string that exists already as a
     // key of the registry, so pushing it allocates nothing. `lua_next` gets the keys it returned, and nothing writes between.
     unsafe {
         ffi::lua_getfield(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
         if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
-            ffi::lua_pushnil(state);
-            while ffi::lua_next(state, -2) != 0 {
-                if ffi::lua_type(state, -2) == ffi::LUA_TSTRING
-                    && ffi::lua_type(state, -1) == ffi::LUA_TTABLE
-                {
-                    name_fields(state, levels);
+            let mut all_known = true;
+            for level in levels.iter_mut() {
+                match names.recall(level.function) {
+                    Some(name) => {
+                        level.global_name =
+                            name.filter(|name| is_field(state, name, level.function))
+                    }
+                    None => all_known = false,
                 }
-                ffi::lua_pop(state, 1);
+            }
+            if !all_known {
+                search_loaded(state, levels);
+                for level in levels.iter() {
+                    names.remember(level.function, level.global_name.clone());
+                }
+            }
+            for level in levels
+                .iter_mut()
+                .filter(|level| level.global_name.is_none())
+            {
+                level.global_name = new_global(state, level);
             }
         }
         ffi::lua_pop(state, 1);
     }
 }
 
-/// As [`name_globals`], for the module on top with its name below.
+/// Whether the field `name` of the table of loaded modules on top (`module.field`, or `field` of `_G`) is `function`.
+///
+/// # Safety
+///
+/// As [`name_globals`]. Pushing a short string that is a key already allocates nothing; a string that is none is small.
+unsafe fn is_field(state: *mut ffi::lua_State, name: &str, function: *const c_void) -> bool {
+    let (module, field) = name.rsplit_once('.').unwrap_or(("_G", name));
+    if module.len() > SHORT || field.len() > SHORT {
+        return false;
+    }
+    // SAFETY: passed on.
+    unsafe {
+        ffi::lua_pushlstring(state, module.as_ptr() as *const c_char, module.len());
+        ffi::lua_rawget(state, -2);
+        let mut is = false;
+        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+            ffi::lua_pushlstring(state, field.as_ptr() as *const c_char, field.len());
+            ffi::lua_rawget(state, -2);
+            is = ffi::lua_topointer(state, -1) == function;
+            ffi::lua_pop(state, 1);
+        }
+        ffi::lua_pop(state, 1);
+        is
+    }
+}
+
+/// The name of a function that was called by a global name, and has become one after it was looked for.
+unsafe fn new_global(state: *mut ffi::lua_State, level: &Level) -> Option<String> {
+    let debug = &level.debug;
+    // SAFETY: as in `write_level`.
+    unsafe {
+        if debug.name.is_null() || CStr::from_ptr(debug.namewhat) != c"global" {
+            return None;
+        }
+        let name = CStr::from_ptr(debug.name).to_str().ok()?;
+        is_field(state, name, level.function).then(|| name.to_owned())
+    }
+}
+
+/// Strings up to this length are interned by Lua.
+const SHORT: usize = 40;
+
+/// Names of functions as they were found in the loaded modules, `None` for those that were not.
+///
+/// A name may be out of date and is checked before use. That a function has none is taken as it is, since the mistake is
+/// only one of wording: `upvalue 'f'` in place of `function 'f'`.
+#[derive(Default)]
+pub(super) struct Names(RefCell<FxHashMap<*const c_void, Option<String>>>);
+
+impl Names {
+    /// Functions that are remembered at most.
+    const MOST: usize = 1024;
+
+    fn recall(&self, function: *const c_void) -> Option<Option<String>> {
+        self.0.borrow().get(&function).cloned()
+    }
+
+    fn remember(&self, function: *const c_void, name: Option<String>) {
+        let mut names = self.0.borrow_mut();
+        if names.len() >= Self::MOST {
+            names.clear();
+        }
+        names.insert(function, name);
+    }
+}
+
+/// Looks for the functions of `levels` in the loaded modules, the table of which is on top.
+unsafe fn search_loaded(state: *mut ffi::lua_State, levels: &mut [Level]) {
+    // SAFETY: as in `name_globals`.
+    unsafe {
+        ffi::lua_pushnil(state);
+        while ffi::lua_next(state, -2) != 0 {
+            if ffi::lua_type(state, -2) == ffi::LUA_TSTRING
+                && ffi::lua_type(state, -1) == ffi::LUA_TTABLE
+            {
+                name_fields(state, levels);
+            }
+            ffi::lua_pop(state, 1);
+        }
+    }
+}
+
+/// As [`search_loaded`], for the module on top with its name below.
 unsafe fn name_fields(state: *mut ffi::lua_State, levels: &mut [Level]) {
     // SAFETY: as in `name_globals`.
     unsafe {
