@@ -199,7 +199,11 @@ impl Lua {
     {
         let entered = self.enter();
         // SAFETY: the running thread.
-        unsafe { self.inner().hooks.set(entered.state, triggers, Rc::new(callback)) }
+        unsafe {
+            self.inner()
+                .hooks
+                .set(entered.state, triggers, Rc::new(callback))
+        }
     }
 
     /// Removes the hook of this instance, if there is one.

@@ -132,7 +132,9 @@ unsafe extern "C-unwind" fn warn(state: *mut ffi::lua_State) -> c_int {
             return 0;
         };
         if inner.hooks.warning.borrow().is_some() {
-            return enter(inner.into(), state, |lua, nargs| send_all(lua, state, nargs));
+            return enter(inner.into(), state, |lua, nargs| {
+                send_all(lua, state, nargs)
+            });
         }
         for i in 1..=nargs {
             let piece = ffi::lua_tolstring(state, i, ptr::null_mut());
