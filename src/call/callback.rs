@@ -31,12 +31,37 @@ pub(crate) unsafe fn enter<'lua, F>(
 where
     F: FnOnce(&'lua Lua, c_int) -> Result<c_int>,
 {
+    // SAFETY: passed on. The whole stack of a C function is its own.
+    unsafe { enter_above(inner, state, 0, body) }
+}
+
+/// As [`enter`], for code that does not own the `base` values at the bottom of the stack: a hook.
+///
+/// # Safety
+///
+/// As [`enter`].
+#[inline(always)]
+pub(crate) unsafe fn enter_above<'lua, F>(
+    inner: NonNull<LuaInner>,
+    state: *mut ffi::lua_State,
+    base: c_int,
+    body: F,
+) -> c_int
+where
+    F: FnOnce(&'lua Lua, c_int) -> Result<c_int>,
+{
     let failure = {
         // SAFETY: the block is there while its VM runs code.
         let instance = unsafe { inner.as_ref() };
         // SAFETY: entered by Lua.
-        let nargs = unsafe { ffi::lua_gettop(state) };
+        let nargs = unsafe { ffi::lua_gettop(state) } - base;
         let outer = instance.switch_state(state);
+        if outer.is_null() {
+            instance.switch_state(outer);
+            drop(body);
+            // SAFETY: entered by Lua, and nothing is left to drop.
+            unsafe { raise_destroyed(state) }
+        }
         let outcome = catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
         instance.switch_state(outer);
         match outcome {
@@ -46,7 +71,22 @@ where
         }
     };
     // SAFETY: nothing is left to drop in this frame but `failure`, which moves.
-    unsafe { raise(inner, state, failure) }
+    unsafe { raise(inner, state, base, failure) }
+}
+
+/// The host of a VM closes it, and a finalizer that runs late calls into an instance that is gone.
+///
+/// # Safety
+///
+/// As [`raise`].
+#[cold]
+#[inline(never)]
+unsafe fn raise_destroyed(state: *mut ffi::lua_State) -> ! {
+    // SAFETY: passed on.
+    unsafe {
+        ffi::lua_pushstring(state, c"Lua instance is destroyed".as_ptr());
+        ffi::lua_error(state)
+    }
 }
 
 /// The cell that is the first upvalue of the running C function.

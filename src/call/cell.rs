@@ -138,7 +138,11 @@ pub(crate) unsafe fn run_drop(
 ) {
     // SAFETY: the block is there while its VM is.
     let inner = unsafe { inner.as_ref() };
-    let outer = inner.switch_state(state);
+    let outer = inner.state_or_null();
+    // While a host closes its VM the instance may be gone already, and stays so.
+    if !outer.is_null() {
+        inner.switch_state(state);
+    }
     let panic = catch_unwind(AssertUnwindSafe(drop));
     inner.switch_state(outer);
     if let Err(payload) = panic {

@@ -79,23 +79,25 @@ pub(crate) unsafe fn push_error(
     unsafe { push_failure(inner, state, Failure::Error(error)) }
 }
 
-/// Raises `failure` as a Lua error; an error gets the traceback of `state` with it.
+/// Raises `failure` as a Lua error, after cutting the stack down to `top`; an error gets the traceback of `state` with it.
 ///
 /// # Safety
 ///
-/// Called by the outermost frame of a C function that Lua called, which has nothing left to drop.
+/// Called by the outermost frame of a C function or hook that Lua called, which has nothing left to drop. Above `top` there
+/// is nothing but what that frame has pushed.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn raise(
     inner: NonNull<LuaInner>,
     state: *mut ffi::lua_State,
+    top: c_int,
     failure: Failure,
 ) -> ! {
     // SAFETY: the block is there while Lua code runs. All Rust values are gone when `lua_error` jumps: `failure` has been
     // moved into Lua, or dropped by `push_failure`.
     unsafe {
         // The callback may have left anything on the stack; its frame ends here.
-        ffi::lua_settop(state, 0);
+        ffi::lua_settop(state, top);
         let pushed = push_failure(inner.as_ref(), state, with_traceback(state, failure)).is_ok();
         if !pushed {
             // Not enough memory for a userdata of a few words: let Lua raise that itself.
@@ -108,7 +110,7 @@ pub(crate) unsafe fn raise(
 unsafe fn with_traceback(state: *mut ffi::lua_State, failure: Failure) -> Failure {
     match failure {
         Failure::Error(cause) => Failure::Error(Error::CallbackError {
-            // SAFETY: `state` runs the C function that raises; its stack is empty, so there is room.
+            // SAFETY: `state` runs the C function that raises; its stack is empty, or that of a hook, so there is room.
             traceback: unsafe { traceback(state, state, None, 0) },
             cause: shortened(cause),
         }),

@@ -4,7 +4,7 @@ use std::os::raw::c_void;
 use std::ptr::NonNull;
 
 use super::stdlib::{self, StdLib};
-use super::{LuaInner, LuaOptions};
+use super::{pcall, warning, LuaInner, LuaOptions};
 use crate::call::protect::protect;
 use crate::call::set_inner;
 use crate::error::{Error, Result};
@@ -96,8 +96,11 @@ impl Lua {
             set_up(block, state)?;
             protect(state, 0, 0, |state| {
                 stdlib::open_base(state);
+                warning::install(state);
                 stdlib::open(state, libs, safe);
-                let _ = carry_panics;
+                if carry_panics {
+                    pcall::install(state);
+                }
             })?;
         }
         Ok(lua)

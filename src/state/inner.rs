@@ -56,6 +56,8 @@ pub(crate) struct LuaInner {
     pub(crate) safe: Cell<bool>,
     /// The table of globals; the instance counts its slot as long as it is open.
     pub(crate) globals: Cell<Option<Slot>>,
+    /// The table of named registry values, once there are any; counted likewise.
+    pub(crate) names: Cell<Option<Slot>>,
     pub(crate) slots: Slots,
     pub(crate) unref: UnrefQueue,
     pub(crate) internals: Internals,
@@ -79,6 +81,7 @@ impl LuaInner {
             hosted: Cell::new(false),
             safe: Cell::new(true),
             globals: Cell::new(None),
+            names: Cell::new(None),
             slots: Slots::new(),
             unref: UnrefQueue::new(),
             internals: Internals::new(),
@@ -104,6 +107,11 @@ impl LuaInner {
         self.main_state.set(main);
         self.infallible_memory.set(infallible);
         self.alive.store(true, Ordering::Relaxed);
+    }
+
+    /// From here on handles are dead: the host closes the VM.
+    pub(crate) fn end(&self) {
+        self.alive.store(false, Ordering::Relaxed);
     }
 
     /// Whether the instance is open: owners or proxies are left and closing has not begun.

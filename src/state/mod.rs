@@ -7,16 +7,24 @@ use std::ptr::NonNull;
 pub(crate) mod app_data;
 mod close;
 mod create;
+mod debug;
 mod gc;
 mod globals;
 pub(crate) mod hook;
+mod hosted;
 pub(crate) mod inner;
 pub(crate) mod memory;
+mod modules;
 mod options;
+mod pcall;
 mod registry;
 mod stdlib;
+mod warning;
 
+pub use app_data::{AppDataRef, AppDataRefMut};
+pub use debug::{Debug, DebugEvent, DebugNames, DebugSource, DebugStack};
 pub use gc::GCMode;
+pub use hook::HookTriggers;
 pub use options::LuaOptions;
 pub use stdlib::StdLib;
 

@@ -1,0 +1,230 @@
+//! Instances in a VM that somebody else made, and will close: modules, and programs that embed Lua from C.
+//!
+//! Such an instance stays open until the host closes its VM, whatever owners come and go. The VM itself holds a count in
+//! `open`, by a [userdata](post_guard) in its registry: when `lua_close` finalizes that, the instance is gone. Finalizers
+//! that run later than that may still call functions of the instance; they get a Lua error, and the block that they look
+//! at is never freed.
+
+use std::mem;
+use std::os::raw::{c_int, c_void};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::NonNull;
+
+use super::close::forget_vm;
+use super::{create, LuaInner, STACK_RESERVE};
+use crate::call::callback::enter;
+use crate::call::protect::protect;
+use crate::call::{find_inner, set_inner};
+use crate::error::{Error, Result};
+use crate::types::MaybeSend;
+use crate::value::{FromLuaMulti, IntoLua};
+use crate::Lua;
+
+impl Lua {
+    /// Makes an instance of a VM that somebody else has made, or finds the one that was made before.
+    ///
+    /// All instances of one VM are the same one: they share registry keys, app data and hooks. Dropping them does not close
+    /// the VM. When the host closes it, handles, keys and instances that are left are dead. (A few hundred bytes for each
+    /// such VM stay allocated, for finalizers that run late.)
+    ///
+    /// The instance works in the main thread of the VM, except where a function of its own was called from a coroutine.
+    /// It is not a safe one in the sense of [`Lua::new`], and it cannot limit memory.
+    ///
+    /// # Safety
+    ///
+    /// `state` is a state of an open VM of the Lua that this library is built with, which is not in use on another thread.
+    /// The host closes the VM while no code of this library is running in it, and no reference into it is left.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no memory.
+    pub unsafe fn init_from_ptr(state: *mut ffi::lua_State) -> Lua {
+        // SAFETY: passed on.
+        let made = unsafe { open_hosted(state) };
+        made.expect("cannot make a Lua instance")
+    }
+
+    /// The body of a module's C function: calls `func` with the arguments that lie on `state` and returns its result to
+    /// Lua, or raises its error.
+    ///
+    /// # Safety
+    ///
+    /// The last act of a C function that Lua has called on `state`, a state of this instance; its frame has nothing left to
+    /// drop.
+    #[doc(hidden)]
+    pub unsafe fn entrypoint<'lua, A, R, F>(self, state: *mut ffi::lua_State, func: F) -> c_int
+    where
+        A: FromLuaMulti<'lua>,
+        R: IntoLua<'lua>,
+        F: Fn(&'lua Lua, A) -> Result<R> + MaybeSend + 'static,
+    {
+        let inner = self.0;
+        // The VM keeps the instance open.
+        drop(self);
+        // SAFETY: passed on; `func` is dropped in the body.
+        unsafe {
+            enter(inner, state, move |lua, nargs| {
+                let args = A::from_stack_args(nargs, 1, None, lua)?;
+                func(lua, args)?.push_into_stack(lua)?;
+                Ok(1)
+            })
+        }
+    }
+
+    /// As [`Lua::entrypoint`] for a function without arguments.
+    ///
+    /// # Safety
+    ///
+    /// As [`Lua::entrypoint`].
+    #[doc(hidden)]
+    pub unsafe fn entrypoint1<'lua, R, F>(self, state: *mut ffi::lua_State, func: F) -> c_int
+    where
+        R: IntoLua<'lua>,
+        F: Fn(&'lua Lua) -> Result<R> + MaybeSend + 'static,
+    {
+        // SAFETY: passed on.
+        unsafe { self.entrypoint(state, move |lua, _: ()| func(lua)) }
+    }
+
+    /// With `skip`, small allocations inside Lua are taken not to fail, which is faster.
+    ///
+    /// If one fails all the same, Lua's panic function ends the program.
+    #[cfg(feature = "module")]
+    pub fn skip_memory_check(&self, skip: bool) {
+        let _entered = self.enter();
+        if !self.inner().owns_memory() {
+            self.inner().set_infallible_memory(skip);
+        }
+    }
+}
+
+unsafe fn open_hosted(state: *mut ffi::lua_State) -> Result<Lua> {
+    // SAFETY: the caller promises an open VM. Neither call raises.
+    let existing = unsafe {
+        if ffi::lua_checkstack(state, STACK_RESERVE) == 0 {
+            return Err(Error::StackError);
+        }
+        find_inner(state)
+    };
+    if let Some(block) = NonNull::new(existing) {
+        // SAFETY: the block is there as long as its VM.
+        unsafe { block.as_ref() }.keep_open();
+        return Ok(Lua(block));
+    }
+    let block = LuaInner::alloc();
+    // SAFETY: just made.
+    let inner = unsafe { block.as_ref() };
+    inner.hosted.set(true);
+    inner.safe.set(false);
+    // SAFETY: the caller promises an open VM.
+    unsafe {
+        let main = main_thread(state);
+        inner.attach(main, main, false);
+        if let Err(error) = set_up(block, main) {
+            // What was made may still look at the block.
+            inner.detach();
+            forget_inner(main);
+            return Err(error);
+        }
+    }
+    Ok(Lua(block))
+}
+
+unsafe fn main_thread(state: *mut ffi::lua_State) -> *mut ffi::lua_State {
+    // SAFETY: every registry has the main thread there.
+    unsafe {
+        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_MAINTHREAD);
+        let main = ffi::lua_tothread(state, -1);
+        ffi::lua_pop(state, 1);
+        main
+    }
+}
+
+unsafe fn set_up(block: NonNull<LuaInner>, main: *mut ffi::lua_State) -> Result<()> {
+    // SAFETY: `main` is the main thread of the VM that `block` is attached to. Until `write_inner` is through there is no
+    // instance to find, so it is protected without a message handler.
+    unsafe {
+        if ffi::lua_checkstack(main, STACK_RESERVE) == 0 {
+            return Err(Error::StackError);
+        }
+        ffi::lua_pushcfunction(main, write_inner);
+        ffi::lua_pushlightuserdata(main, block.as_ptr() as *mut c_void);
+        if ffi::lua_pcall(main, 1, 0, 0) != ffi::LUA_OK {
+            ffi::lua_pop(main, 1);
+            return Err(Error::MemoryError("not enough memory".into()));
+        }
+        create::set_up(block, main)?;
+        post_guard(block, main)
+    }
+}
+
+unsafe extern "C-unwind" fn write_inner(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: called by `set_up`, protected.
+    unsafe { set_inner(state, ffi::lua_touserdata(state, 1) as *mut LuaInner) };
+    0
+}
+
+/// Lets nobody find the instance that could not be made.
+unsafe fn forget_inner(main: *mut ffi::lua_State) {
+    // SAFETY: `find_inner` takes null for none; to overwrite a field that is there does not raise, and if the field is not
+    // there the error is dropped.
+    unsafe {
+        ffi::lua_pushcfunction(main, write_inner);
+        ffi::lua_pushlightuserdata(main, std::ptr::null_mut());
+        if ffi::lua_pcall(main, 1, 0, 0) != ffi::LUA_OK {
+            ffi::lua_pop(main, 1);
+        }
+    }
+}
+
+/// Makes the object that holds the VM's count in `open`.
+unsafe fn post_guard(block: NonNull<LuaInner>, main: *mut ffi::lua_State) -> Result<()> {
+    // SAFETY: runs protected; nothing in there has a destructor. The guard lies in the registry under its own address,
+    // where nobody else looks.
+    unsafe {
+        protect(main, 0, 0, |state| {
+            let guard = ffi::lua_newuserdatauv(state, mem::size_of::<*mut LuaInner>(), 0);
+            *(guard as *mut *mut LuaInner) = block.as_ptr();
+            ffi::lua_createtable(state, 0, 2);
+            ffi::lua_pushcfunction(state, end);
+            ffi::lua_setfield(state, -2, c"__gc".as_ptr());
+            ffi::lua_pushboolean(state, 0);
+            ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+            // From here on nothing can fail.
+            ffi::lua_pushvalue(state, -2);
+            ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, guard);
+            ffi::lua_setmetatable(state, -2);
+            block.as_ref().keep_open();
+        })
+    }
+}
+
+/// `__gc` of the guard: the host closes the VM.
+unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: entered by Lua; only the guard has this metatable.
+    unsafe {
+        let guard = ffi::lua_touserdata(state, 1) as *mut *mut LuaInner;
+        if let Some(block) = NonNull::new(guard.replace(std::ptr::null_mut())) {
+            let outcome = catch_unwind(AssertUnwindSafe(|| end_instance(block)));
+            if let Err(payload) = outcome {
+                // The payload may itself have a destructor that panics.
+                mem::forget(payload);
+            }
+        }
+    }
+    0
+}
+
+/// # Safety
+///
+/// The caller owns a count in `open`.
+unsafe fn end_instance(block: NonNull<LuaInner>) {
+    // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, so it is kept for good.
+    unsafe {
+        let inner = block.as_ref();
+        inner.retain();
+        inner.end();
+        forget_vm(inner);
+        LuaInner::let_close(block);
+    }
+}

@@ -1,0 +1,84 @@
+//! The collector.
+
+use mlua::{GCMode, Lua, Result};
+
+#[test]
+fn it_is_stopped_and_started() {
+    let lua = Lua::new();
+    assert!(lua.gc_is_running());
+    lua.gc_stop();
+    assert!(!lua.gc_is_running());
+    lua.gc_restart();
+    assert!(lua.gc_is_running());
+}
+
+#[test]
+fn a_full_collection_runs_finalizers() -> Result<()> {
+    let lua = Lua::new();
+    lua.load("n = 0; for _ = 1, 10 do setmetatable({}, { __gc = function() n = n + 1 end }) end")
+        .exec()?;
+    lua.gc_collect()?;
+    lua.load("assert(n == 10)").exec()
+}
+
+#[test]
+fn steps_come_to_an_end() -> Result<()> {
+    let lua = Lua::new();
+    lua.gc_stop();
+    lua.load("for i = 1, 1000 do local t = { i } end").exec()?;
+    let mut steps = 0;
+    while !lua.gc_step()? {
+        steps += 1;
+        assert!(steps < 10_000);
+    }
+    assert!(lua.gc_step_kbytes(1_000_000)?);
+    Ok(())
+}
+
+#[test]
+fn parameters_return_what_was_before() {
+    let lua = Lua::new();
+    assert_eq!(lua.gc_set_pause(400), 200);
+    assert_eq!(lua.gc_set_pause(200), 400);
+    assert_eq!(lua.gc_set_step_multiplier(400), 100);
+    assert_eq!(lua.gc_set_step_multiplier(100), 400);
+}
+
+#[test]
+fn modes_return_the_one_before() -> Result<()> {
+    let lua = Lua::new();
+    assert_eq!(lua.gc_inc(0, 0, 0), GCMode::Incremental);
+    assert_eq!(lua.gc_gen(0, 0), GCMode::Incremental);
+    assert_eq!(lua.gc_gen(20, 100), GCMode::Generational);
+    lua.load("for i = 1, 1e5 do local t = { i } end").exec()?;
+    lua.gc_collect()?;
+    assert_eq!(lua.gc_inc(200, 100, 13), GCMode::Generational);
+    Ok(())
+}
+
+#[test]
+fn a_finalizer_may_ask_for_a_collection() -> Result<()> {
+    let lua = Lua::new();
+    let collect = lua.create_function(|lua, ()| {
+        lua.gc_collect()?;
+        lua.gc_step()?;
+        Ok(())
+    })?;
+    lua.load(
+        "local collect = ...; setmetatable({}, { __gc = function() collect(); done = true end })",
+    )
+    .call::<_, ()>(collect)?;
+    lua.gc_collect()?;
+    lua.load("assert(done)").exec()
+}
+
+#[test]
+fn errors_and_panics_in_finalizers_do_not_surface() -> Result<()> {
+    let lua = Lua::new();
+    let fails = lua.create_function(|_, ()| -> Result<()> { panic!("in a finalizer") })?;
+    lua.load(
+        "setmetatable({}, { __gc = function() error('x') end }); setmetatable({}, { __gc = ... })",
+    )
+    .call::<_, ()>(fails)?;
+    lua.gc_collect()
+}

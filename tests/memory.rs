@@ -1,0 +1,62 @@
+//! Memory counted and limited.
+
+use mlua::{Error, Lua, Result};
+
+#[test]
+fn used_memory_follows_the_program() -> Result<()> {
+    let lua = Lua::new();
+    let before = lua.used_memory();
+    lua.load("data = ('x'):rep(1000000)").exec()?;
+    assert!(lua.used_memory() >= before + 1_000_000);
+    lua.load("data = nil").exec()?;
+    lua.gc_collect()?;
+    assert!(lua.used_memory() < before + 100_000);
+    Ok(())
+}
+
+#[test]
+fn a_limit_returns_the_one_before() -> Result<()> {
+    let lua = Lua::new();
+    assert_eq!(lua.set_memory_limit(100_000_000)?, 0);
+    assert_eq!(lua.set_memory_limit(1_000_000)?, 100_000_000);
+    assert_eq!(lua.set_memory_limit(0)?, 1_000_000);
+    Ok(())
+}
+
+#[test]
+fn over_the_limit_is_an_error_and_the_instance_lives_on() -> Result<()> {
+    let lua = Lua::new();
+    lua.set_memory_limit(lua.used_memory() + 500_000)?;
+    match lua
+        .load("local t = {}; for i = 1, 1e6 do t[i] = {} end")
+        .exec()
+    {
+        Err(Error::MemoryError(text)) => assert!(text.contains("not enough memory"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    lua.load("local ok, e = pcall(string.rep, 'x', 1e7); assert(not ok)")
+        .exec()?;
+    lua.set_memory_limit(0)?;
+    lua.load("local t = {}; for i = 1, 1e5 do t[i] = {} end")
+        .exec()
+}
+
+#[test]
+fn with_no_memory_at_all_everything_is_an_error() -> Result<()> {
+    let lua = Lua::new();
+    let key = lua.create_registry_value(1)?;
+    lua.set_memory_limit(1)?;
+    assert!(lua.load("x = {}").exec().is_err());
+    assert!(lua
+        .set_named_registry_value("a name that is new", 1)
+        .is_err());
+    assert!(lua.create_registry_value("a string that is new").is_err());
+    assert!(lua.create_function(|_, ()| Ok(())).is_err());
+    // These need none.
+    drop(lua.globals());
+    lua.replace_registry_value(&key, 2)?;
+    assert_eq!(lua.registry_value::<i32>(&key)?, 2);
+    lua.gc_collect()?;
+    lua.set_memory_limit(0)?;
+    lua.set_named_registry_value("a name that is new", 1)
+}
