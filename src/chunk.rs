@@ -14,7 +14,7 @@ use crate::handle::proxy::Ref;
 use crate::stack::Held;
 use crate::state::Entered;
 use crate::table::Table;
-use crate::value::{FromLuaMulti, IntoLua, IntoLuaMulti, Value};
+use crate::value::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti};
 use crate::Lua;
 
 /// A type that holds code for Lua: text, a binary chunk, the path of a file.
@@ -154,12 +154,11 @@ impl Lua {
     #[track_caller]
     pub fn load<'lua, 'a>(&'lua self, chunk: impl AsChunk<'lua, 'a>) -> Chunk<'lua, 'a> {
         let entered = self.enter();
+        let caller = Location::caller();
         Chunk {
             lua: self,
             _entered: entered,
-            name: chunk
-                .name()
-                .unwrap_or_else(|| Location::caller().to_string()),
+            name: chunk.name().unwrap_or_else(|| caller.to_string()),
             env: chunk.environment(self),
             mode: chunk.mode(),
             source: chunk.source(),
@@ -195,15 +194,9 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
     /// # }
     /// ```
     pub fn set_environment<V: IntoLua<'lua>>(mut self, env: V) -> Self {
-        let env = env.into_lua(self.lua).and_then(|env| match env {
-            Value::Nil => Ok(None),
-            Value::Table(env) => Ok(Some(env)),
-            _ => Err(Error::FromLuaConversionError {
-                from: "value",
-                to: "table",
-                message: None,
-            }),
-        });
+        let env = env
+            .into_lua(self.lua)
+            .and_then(|env| FromLua::from_lua(env, self.lua));
         self.env = env.context("bad environment value");
         self
     }

@@ -1,10 +1,427 @@
-use mlua::{Function, Lua, Result};
+//! Functions: calling them, making them, and what is known about them.
+
+use std::ffi::c_int;
+
+use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value, Variadic};
 
 #[test]
-fn a_function_is_called_with_arguments_and_returns_results() -> Result<()> {
+fn a_call_passes_arguments_and_returns_results() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua
+        .load("function(...) return select('#', ...), ... end")
+        .eval()?;
+    assert_eq!(f.call::<_, i64>(())?, 0);
+    assert_eq!(f.call::<_, (i64, i64)>(7)?, (1, 7));
+    assert_eq!(f.call::<_, (i64, i64, i64, i64)>((1, 2, 3))?, (3, 1, 2, 3));
+    f.call::<_, ()>((1, 2))?;
+    Ok(())
+}
+
+#[test]
+fn missing_results_are_nil_and_excess_ones_ignored() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua.load("function(...) return ... end").eval()?;
+    assert_eq!(f.call::<_, (Option<i64>, Option<i64>)>(1)?, (Some(1), None));
+    assert_eq!(f.call::<_, i64>((1, 2, 3))?, 1);
+    type Six = (
+        Option<i64>,
+        Option<i64>,
+        Option<i64>,
+        Option<i64>,
+        Option<i64>,
+        Option<i64>,
+    );
+    assert_eq!(
+        f.call::<_, (Option<i64>, Six)>(())?,
+        (None, (None, None, None, None, None, None))
+    );
+    Ok(())
+}
+
+#[test]
+fn a_result_that_does_not_convert_is_an_error() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua.load("function() return 1, {}, 3 end").eval()?;
+    let result = f.call::<_, (i64, i64, i64)>(());
+    assert!(
+        matches!(result, Err(Error::FromLuaConversionError { .. })),
+        "{result:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn hundreds_of_thousands_of_arguments_and_results_pass() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua.load("function(...) return ... end").eval()?;
+    let many: Variadic<i64> = (0..300_000).collect();
+    assert_eq!(f.call::<_, Variadic<i64>>(many)?.len(), 300_000);
+    Ok(())
+}
+
+#[test]
+fn more_arguments_than_lua_has_room_for_are_an_error() -> Result<()> {
+    let lua = Lua::new();
+    let count = lua.create_function(|_, args: Variadic<Value>| Ok(args.len()))?;
+    let too_many: Variadic<i64> = (0..1_100_000).collect();
+    assert!(matches!(
+        count.call::<_, ()>(too_many),
+        Err(Error::StackError)
+    ));
+    assert_eq!(count.call::<_, usize>((1, 2))?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_stack_overflow_in_lua_is_an_error() -> Result<()> {
+    let lua = Lua::new();
+    let result = lua.load("local function f() return 1 + f() end f()").exec();
+    assert!(matches!(result, Err(Error::RuntimeError(_))), "{result:?}");
+    assert_eq!(lua.load("1 + 1").eval::<i64>()?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_recursion_through_rust_ends_in_an_error() -> Result<()> {
+    let lua = Lua::new();
+    let again = lua.create_function(|_, f: Function| f.call::<_, ()>(&f))?;
+    let error = again.call::<_, ()>(&again).unwrap_err();
+    assert!(error.to_string().contains("stack overflow"), "{error}");
+    assert_eq!(lua.load("1 + 1").eval::<i64>()?, 2);
+    Ok(())
+}
+
+#[test]
+fn a_call_within_a_coroutine_works_and_yields_nowhere() -> Result<()> {
+    let lua = Lua::new();
+    let call = lua.create_function(|_, (f, arg): (Function, i64)| f.call::<_, i64>(arg))?;
+    let script = lua.load(
+        r#"
+        local call = ...
+        local co = coroutine.wrap(function()
+            local sum = call(function(x) return x + 1 end, 1)
+            coroutine.yield(sum)
+            local ok, err = pcall(call, coroutine.yield, 1)
+            return ok, tostring(err)
+        end)
+        return co(), co()
+        "#,
+    );
+    let (sum, ok, text) = script.call::<_, (i64, bool, String)>(call)?;
+    assert_eq!((sum, ok), (2, false));
+    assert!(
+        text.contains("attempt to yield across a C-call boundary"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn an_argument_of_another_instance_is_an_error() -> Result<()> {
+    let (lua, other) = (Lua::new(), Lua::new());
+    let f: Function = lua.load("function() end").eval()?;
+    let foreign: Function = other.load("function() end").eval()?;
+    assert!(matches!(
+        f.call::<_, ()>(&foreign),
+        Err(Error::MismatchedLua)
+    ));
+    assert!(matches!(
+        f.call::<_, ()>((1, &foreign)),
+        Err(Error::MismatchedLua)
+    ));
+    assert!(matches!(f.bind(&foreign), Err(Error::MismatchedLua)));
+    assert!(matches!(
+        f.set_environment(other.globals()),
+        Err(Error::MismatchedLua)
+    ));
+    assert_ne!(f, foreign);
+    Ok(())
+}
+
+#[test]
+fn a_mutable_callback_keeps_its_state_and_is_not_entered_twice() -> Result<()> {
+    let lua = Lua::new();
+    let mut sum = 0;
+    let add = lua.create_function_mut(move |_, n: i64| {
+        sum += n;
+        Ok(sum)
+    })?;
+    assert_eq!(add.call::<_, i64>(1)?, 1);
+    assert_eq!(add.call::<_, i64>(2)?, 3);
+
+    let again = lua.create_function_mut(|_, f: Option<Function>| match f {
+        Some(f) => f.call::<_, ()>(&f),
+        None => Ok(()),
+    })?;
+    again.call::<_, ()>(())?;
+    let error = again.call::<_, ()>(&again).unwrap_err();
+    let Error::CallbackError { cause, .. } = error else {
+        panic!("{error}")
+    };
+    let Error::CallbackError { cause, .. } = &*cause else {
+        panic!("{cause}")
+    };
+    assert!(matches!(**cause, Error::RecursiveMutCallback));
+    again.call::<_, ()>(())
+}
+
+#[test]
+fn a_callback_is_dropped_with_its_function() -> Result<()> {
+    let lua = Lua::new();
+    let alive = std::rc::Rc::new(());
+    let captured = alive.clone();
+    let f = lua.create_function(move |_, ()| {
+        let _ = &captured;
+        Ok(())
+    })?;
+    lua.gc_collect()?;
+    assert_eq!(std::rc::Rc::strong_count(&alive), 2);
+    drop(f);
+    lua.gc_collect()?;
+    lua.gc_collect()?;
+    assert_eq!(std::rc::Rc::strong_count(&alive), 1);
+    Ok(())
+}
+
+#[test]
+fn a_c_function_is_called() -> Result<()> {
+    unsafe extern "C-unwind" fn answer(state: *mut mlua::lua_State) -> c_int {
+        // SAFETY: entered by Lua.
+        unsafe { mlua::ffi::lua_pushinteger(state, 42) };
+        1
+    }
+    let lua = Lua::new();
+    // SAFETY: the function raises nothing and returns what it pushes.
+    let f = unsafe { lua.create_c_function(answer)? };
+    assert_eq!(f.call::<_, i64>(())?, 42);
+    Ok(())
+}
+
+#[test]
+fn bound_arguments_come_first() -> Result<()> {
+    let lua = Lua::new();
+    let list: Function = lua
+        .load("function(...) return table.concat({...}, ' ') end")
+        .eval()?;
+    assert_eq!(list.bind(1)?.call::<_, String>(2)?, "1 2");
+    assert_eq!(
+        list.bind((1, 2))?.call::<_, String>((3, 4, 5))?,
+        "1 2 3 4 5"
+    );
+    assert_eq!(list.bind(1)?.bind(2)?.call::<_, String>(3)?, "1 2 3");
+    assert_eq!(list.bind((1, 2))?.call::<_, String>(())?, "1 2");
+    Ok(())
+}
+
+#[test]
+fn nil_is_bound_like_any_value() -> Result<()> {
+    let lua = Lua::new();
+    let count: Function = lua
+        .load("function(...) return select('#', ...) end")
+        .eval()?;
+    let nothing = count.bind((Value::Nil, Value::Nil))?;
+    assert_eq!(nothing.call::<_, i64>(())?, 2);
+    assert_eq!(nothing.call::<_, i64>(1)?, 3);
+    Ok(())
+}
+
+#[test]
+fn binding_nothing_is_the_function_itself() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua.load("function() end").eval()?;
+    assert_eq!(f.bind(())?, f);
+    assert_ne!(f.bind(1)?, f);
+    Ok(())
+}
+
+#[test]
+fn up_to_254_arguments_can_be_bound() -> Result<()> {
+    let lua = Lua::new();
+    let count = lua.create_function(|_, args: Variadic<i64>| Ok(args.len()))?;
+    for n in [1, 15, 16, 17, 200, 254] {
+        let bound = count.bind((0..n).collect::<Variadic<i64>>())?;
+        assert_eq!(bound.call::<_, i64>((1, 2))?, n + 2);
+    }
+    for n in [255, 256, 1000] {
+        let bound = count.bind((0..n).collect::<Variadic<i64>>());
+        assert!(matches!(bound, Err(Error::BindError)));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_bound_function_can_yield_and_fail() -> Result<()> {
+    let lua = Lua::new();
+    let yield_: Function = lua
+        .load("function(...) return 'then', coroutine.yield(...) end")
+        .eval()?;
+    let thread = lua.create_thread(yield_.bind(1)?)?;
+    assert_eq!(thread.resume::<_, (i64, i64)>(2)?, (1, 2));
+    assert_eq!(
+        thread.resume::<_, (String, i64)>(3)?,
+        ("then".to_owned(), 3)
+    );
+
+    let fail: Function = lua.load("error").eval()?;
+    let error = fail.bind("no way")?.call::<_, ()>(()).unwrap_err();
+    assert!(error.to_string().contains("no way"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_wrapped_function_becomes_one_where_it_is_passed() -> Result<()> {
+    let lua = Lua::new();
+    let call: Function = lua.load("function(f, ...) return f(...) end").eval()?;
+    let double = Function::wrap(|_, n: i64| Ok(2 * n));
+    assert_eq!(call.call::<_, i64>((double, 21))?, 42);
+    let mut calls = 0;
+    let count = Function::wrap_mut(move |_, ()| {
+        calls += 1;
+        Ok(calls)
+    });
+    let twice: Function = lua.load("function(f) f() return f() end").eval()?;
+    assert_eq!(twice.call::<_, i64>(count)?, 2);
+    Ok(())
+}
+
+#[test]
+fn info_tells_where_a_function_was_defined() -> Result<()> {
+    let lua = Lua::new();
+    let chunk = lua
+        .load("function f()\nend\nreturn f")
+        .set_name("=here")
+        .into_function()?;
+    let info = chunk.info();
+    assert_eq!((info.name, info.name_what, info.what), (None, None, "main"));
+    assert_eq!(info.source.as_deref(), Some("=here"));
+    assert_eq!(info.short_src.as_deref(), Some("here"));
+    assert_eq!(
+        (info.line_defined, info.last_line_defined),
+        (Some(0), Some(0))
+    );
+
+    let info = chunk.call::<_, Function>(())?.info();
+    assert_eq!(info.what, "Lua");
+    assert_eq!(
+        (info.line_defined, info.last_line_defined),
+        (Some(1), Some(2))
+    );
+
+    let info = lua.create_function(|_, ()| Ok(()))?.info();
+    assert_eq!(info.what, "C");
+    assert_eq!(info.source.as_deref(), Some("=[C]"));
+    assert_eq!(info.short_src.as_deref(), Some("[C]"));
+    assert_eq!((info.line_defined, info.last_line_defined), (None, None));
+    Ok(())
+}
+
+#[test]
+fn a_long_name_is_shortened_in_short_src() -> Result<()> {
+    let lua = Lua::new();
+    let info = lua
+        .load("")
+        .set_name("some long ".repeat(20))
+        .into_function()?
+        .info();
+    assert_eq!(info.source, Some("some long ".repeat(20)));
+    assert_eq!(
+        info.short_src.as_deref(),
+        Some("[string \"some long some long some long some long some ...\"]")
+    );
+    Ok(())
+}
+
+#[test]
+fn a_dumped_function_loads_again() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua.load("function(a, b) return a + b end").eval()?;
+    for strip in [false, true] {
+        let binary = f.dump(strip);
+        assert_eq!(&binary[..4], b"\x1bLua");
+        assert_eq!(lua.load(&binary).call::<_, i64>((1, 2))?, 3);
+    }
+    assert!(f.dump(true).len() < f.dump(false).len());
+    assert!(lua.create_function(|_, ()| Ok(()))?.dump(false).is_empty());
+    Ok(())
+}
+
+#[test]
+fn the_environment_of_a_function_is_where_it_finds_globals() -> Result<()> {
     let lua = Lua::new();
     lua.load("x = 1").exec()?;
-    let f: Function = lua.load("return x, ...").into_function()?;
-    f.call::<_, ()>(())?;
+    let (f, g): (Function, Function) = lua
+        .load("return function() return x end, function() return x end")
+        .eval()?;
+    assert_eq!(f.environment(), Some(lua.globals()));
+
+    let env: Table = lua.load("{ x = 2 }").eval()?;
+    assert!(f.set_environment(env.clone())?);
+    assert_eq!(f.environment(), Some(env));
+    assert_eq!(f.call::<_, i64>(())?, 2);
+    // The other one shared the variable, and does not any more.
+    assert_eq!(g.call::<_, i64>(())?, 1);
+    assert_eq!(g.environment(), Some(lua.globals()));
+    Ok(())
+}
+
+#[test]
+fn an_environment_is_found_among_other_upvalues() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua
+        .load("local up = 'up'; return function() return up, x end")
+        .eval()?;
+    let env: Table = lua.load("{ x = 2 }").eval()?;
+    assert!(f.set_environment(env)?);
+    assert_eq!(f.call::<_, (String, i64)>(())?, ("up".to_owned(), 2));
+    Ok(())
+}
+
+#[test]
+fn functions_without_globals_have_no_environment() -> Result<()> {
+    let lua = Lua::new();
+    let rust = lua.create_function(|_, ()| Ok(()))?;
+    let print: Function = lua.load("print").eval()?;
+    let pure: Function = lua
+        .load("local up = {}; return function() return up end")
+        .eval()?;
+    let number: Function = lua
+        .load("local _ENV = 5; return function() return _ENV end")
+        .eval()?;
+    for f in [rust, print, pure, number] {
+        assert_eq!(f.environment(), None);
+        assert!(!f.set_environment(lua.globals())?);
+    }
+    Ok(())
+}
+
+#[test]
+fn equality_is_identity() -> Result<()> {
+    let lua = Lua::new();
+    let (f, same, other): (Function, Function, Function) = lua
+        .load(
+            "local up; local function f() return up end; return f, f, function() return up, up end",
+        )
+        .eval()?;
+    assert_eq!(f, same);
+    assert_eq!(f.clone(), f);
+    assert_ne!(f, other);
+    assert_eq!(f.to_pointer(), same.to_pointer());
+    assert_ne!(f.to_pointer(), other.to_pointer());
+    assert_eq!(
+        format!("{f:?}"),
+        format!("Function(Ref({:p}))", f.to_pointer())
+    );
+    Ok(())
+}
+
+#[test]
+fn the_stack_is_balanced_after_many_failing_calls() -> Result<()> {
+    let lua = Lua::new();
+    let fail: Function = lua.load("function(...) error('no') end").eval()?;
+    let nothing = lua.create_function(|_, _: MultiValue| Ok(()))?;
+    for _ in 0..20_000 {
+        assert!(fail.call::<_, ()>((1, 2, 3)).is_err());
+        nothing.call::<_, ()>((1, 2, 3))?;
+    }
     Ok(())
 }
