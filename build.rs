@@ -77,7 +77,10 @@ const UNFINISHED: [(&str, bool); 5] = [
     ("serialize", cfg!(feature = "serialize")),
     ("macros", cfg!(feature = "macros")),
     ("module", cfg!(feature = "module")),
-    ("send with weak-owned", cfg!(all(feature = "send", feature = "weak-owned"))),
+    (
+        "send with weak-owned",
+        cfg!(all(feature = "send", feature = "weak-owned")),
+    ),
 ];
 
 fn main() {
