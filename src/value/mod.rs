@@ -8,8 +8,8 @@ mod format;
 mod multi;
 pub(crate) mod traits;
 mod tuple;
-mod value;
+mod variants;
 
 pub use multi::{MultiValue, Variadic};
 pub use traits::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti};
-pub use value::{LightUserData, Nil, Value};
+pub use variants::{LightUserData, Nil, Value};

@@ -272,8 +272,10 @@ impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for Variadic<T> {
     }
 
     unsafe fn from_stack_multi(nvals: c_int, lua: &'lua Lua) -> Result<Self> {
-        // SAFETY: there are `nvals` values.
-        let values = (1..=nvals).rev().map(|i| unsafe { T::from_stack(-i, lua) });
+        let values = (1..=nvals).rev().map(|i| {
+            // SAFETY: there are `nvals` values.
+            unsafe { T::from_stack(-i, lua) }
+        });
         values.collect::<Result<_>>().map(Variadic)
     }
 }

@@ -91,7 +91,7 @@ macro_rules! from_lua {
 
 from_lua! {
     std::string::String, "String", |bytes, to| utf8(bytes, to).map(str::to_owned);
-    Box<str>, "Box<str>", |bytes, to| utf8(bytes, to).map(Into::into);
+    Box<str>, "Box<str>", |bytes, _to| utf8(bytes, "&str").map(Into::into);
     BString, "BString", |bytes, _to| Ok(BString::from(bytes));
     CString, "CString", |bytes, _to| {
         CString::new(bytes).map_err(|_| mismatch("string", "CString", "invalid C-style string"))
