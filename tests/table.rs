@@ -594,3 +594,52 @@ fn many_tables_at_once() -> Result<()> {
     let _: Option<Function> = None;
     Ok(())
 }
+
+#[test]
+fn chains_of_index_tables_are_followed_to_their_end() -> Result<()> {
+    let lua = Lua::new();
+    let chain = |levels: i64, last: &str| -> Table {
+        lua.load(format!(
+            "local t = {last}
+             for i = 1, {levels} do t = setmetatable({{['own' .. i] = i}}, {{__index = t}}) end
+             return t"
+        ))
+        .eval()
+        .unwrap()
+    };
+    for levels in [1, 2, 7, 8, 9, 50] {
+        let plain = chain(levels, "{deep = 'found'}");
+        assert_eq!(plain.get::<_, String>("deep")?, "found");
+        assert_eq!(plain.get::<_, i64>("own1")?, 1);
+        assert!(!plain.contains_key("missing")?);
+        let computed = chain(
+            levels,
+            "setmetatable({}, {__index = function(_, k) return k .. '!' end})",
+        );
+        assert_eq!(computed.get::<_, String>("x")?, "x!");
+        let of_string = chain(levels, "setmetatable({}, {__index = 'text'})");
+        assert!(of_string.contains_key("len")?);
+    }
+    let looping = table(&lua, "local t = {} return setmetatable(t, {__index = t})");
+    assert!(runtime_error(looping.get::<_, Value>("x")).contains("__index"));
+    Ok(())
+}
+
+#[test]
+fn newindex_is_for_new_fields_and_may_be_a_table() -> Result<()> {
+    let lua = Lua::new();
+    let target = lua.create_table()?;
+    let metatable = lua.create_table_from([("__newindex", target.clone())])?;
+    let table = lua.create_table_from([("old", 1)])?;
+    table.set_metatable(Some(metatable.clone()));
+    table.set("old", 2)?;
+    table.set("new", 3)?;
+    assert_eq!(table.raw_get::<_, i64>("old")?, 2);
+    assert!(matches!(table.raw_get("new")?, Nil));
+    assert_eq!(target.get::<_, i64>("new")?, 3);
+    metatable.set("__newindex", Nil)?;
+    table.set("new", 4)?;
+    assert_eq!(table.raw_get::<_, i64>("new")?, 4);
+    assert!(runtime_error(table.set(Nil, 1)).starts_with("table index is nil"));
+    Ok(())
+}

@@ -1,5 +1,6 @@
 //! Reads and writes of a table that lies on the running state's stack.
 
+use std::ffi::CStr;
 use std::os::raw::c_int;
 
 use crate::call::failure::pop_error;
@@ -27,7 +28,30 @@ pub(super) unsafe fn has_metatable(state: *mut ffi::lua_State, index: c_int) -> 
     }
 }
 
-/// Replaces the key on top by the value of the table below it, with metamethods.
+/// Whether the table at `index` has a metatable with a field `name`.
+///
+/// # Safety
+///
+/// `state` is a running state with a table at `index` and two free places. `name` is that of one of Lua's own metamethods.
+#[inline]
+pub(super) unsafe fn has_metamethod(
+    state: *mut ffi::lua_State,
+    index: c_int,
+    name: &'static CStr,
+) -> bool {
+    // SAFETY: Lua keeps the names of its metamethods, so pushing one makes no string. The rest are raw reads.
+    unsafe {
+        if ffi::lua_getmetatable(state, index) == 0 {
+            return false;
+        }
+        ffi::lua_pushstring(state, name.as_ptr());
+        let found = ffi::lua_rawget(state, -2) != ffi::LUA_TNIL;
+        ffi::lua_pop(state, 2);
+        found
+    }
+}
+
+/// Pushes the value that the table below the key on top has for it, with metamethods.
 ///
 /// # Safety
 ///
@@ -37,11 +61,57 @@ pub(super) unsafe fn get(state: *mut ffi::lua_State, held: &mut Held) -> Result<
     // SAFETY: a read of a table without metatable is raw and does not raise.
     unsafe {
         if has_metatable(state, -2) {
+            if get_from_tables(state, held) {
+                return Ok(());
+            }
             return call_on_copies(state, held, index, 2, 1);
         }
         ffi::lua_rawget(state, -2);
     }
     Ok(())
+}
+
+/// As [`get`], if that takes no call of a metamethod; else pushes nothing and returns false.
+///
+/// An `__index` that is a table is followed, since that needs no protection. Long chains are left to Lua, which finds
+/// loops.
+///
+/// # Safety
+///
+/// As [`get`].
+#[inline(never)]
+unsafe fn get_from_tables(state: *mut ffi::lua_State, held: &mut Held) -> bool {
+    const FEW: usize = 8;
+    // SAFETY: raw reads, and the name of a metamethod as in `has_metamethod`.
+    unsafe {
+        ffi::lua_pushvalue(state, -2);
+        for _ in 0..FEW {
+            // The stack from here on: key, table, value; metatable, its `__index`.
+            ffi::lua_pushvalue(state, -2);
+            let found = ffi::lua_rawget(state, -2) != ffi::LUA_TNIL;
+            if found || ffi::lua_getmetatable(state, -2) == 0 {
+                held.add(2);
+                return true;
+            }
+            ffi::lua_pushstring(state, c"__index".as_ptr());
+            match ffi::lua_rawget(state, -2) {
+                ffi::LUA_TNIL => {
+                    held.add(4);
+                    return true;
+                }
+                ffi::LUA_TTABLE => {
+                    ffi::lua_replace(state, -4);
+                    ffi::lua_pop(state, 2);
+                }
+                _ => {
+                    ffi::lua_pop(state, 4);
+                    return false;
+                }
+            }
+        }
+        ffi::lua_pop(state, 1);
+        false
+    }
 }
 
 /// Sets the field of the table below the key and the value on top, with metamethods.
@@ -58,10 +128,30 @@ pub(super) unsafe fn set(
 ) -> Result<()> {
     // SAFETY: passed on.
     unsafe {
-        if has_metatable(state, -3) {
+        if has_metatable(state, -3) && sets_by_metamethod(state) {
             return call_on_copies(state, held, new_index, 3, 0);
         }
         raw_set(inner, state, held)
+    }
+}
+
+/// Whether it takes a metamethod to set the field of the table below the key and the value on top: there is one, and the
+/// field is new.
+///
+/// # Safety
+///
+/// As [`set`].
+#[inline(never)]
+unsafe fn sets_by_metamethod(state: *mut ffi::lua_State) -> bool {
+    // SAFETY: raw reads.
+    unsafe {
+        if !has_metamethod(state, -3, c"__newindex") {
+            return false;
+        }
+        ffi::lua_pushvalue(state, -2);
+        let is_new = ffi::lua_rawget(state, -4) == ffi::LUA_TNIL;
+        ffi::lua_pop(state, 1);
+        is_new
     }
 }
 
@@ -125,7 +215,9 @@ unsafe fn is_valid_key(state: *mut ffi::lua_State, index: c_int) -> bool {
     unsafe {
         match ffi::lua_type(state, index) {
             ffi::LUA_TNIL => false,
-            ffi::LUA_TNUMBER => !ffi::lua_tonumber(state, index).is_nan(),
+            ffi::LUA_TNUMBER => {
+                ffi::lua_isinteger(state, index) != 0 || !ffi::lua_tonumber(state, index).is_nan()
+            }
             _ => true,
         }
     }

@@ -70,12 +70,13 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     unsafe fn keep(&mut self, state: *mut ffi::lua_State, index: c_int) -> Result<()> {
         // SAFETY: the reads match the type; nothing but `self` refers to the slot.
         unsafe {
+            if ffi::lua_isinteger(state, index) != 0 {
+                self.last = Key::Integer(ffi::lua_tointeger(state, index));
+                return Ok(());
+            }
             self.last = match ffi::lua_type(state, index) {
                 ffi::LUA_TBOOLEAN => Key::Boolean(ffi::lua_toboolean(state, index) != 0),
                 ffi::LUA_TLIGHTUSERDATA => Key::LightUserData(ffi::lua_touserdata(state, index)),
-                ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
-                    Key::Integer(ffi::lua_tointeger(state, index))
-                }
                 ffi::LUA_TNUMBER => Key::Number(ffi::lua_tonumber(state, index)),
                 _ => {
                     ffi::lua_pushvalue(state, index);

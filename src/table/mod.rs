@@ -85,6 +85,22 @@ impl<'lua> Table<'lua> {
         }
     }
 
+    /// Pushes the value at position `index`, read where the table lies and without metamethods.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state with a free place.
+    #[inline(always)]
+    unsafe fn hold_element(&self, state: *mut ffi::lua_State, index: Integer) -> Held {
+        // SAFETY: a raw read neither allocates nor raises, and it takes one of the spare places of that thread.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            ffi::lua_rawgeti(thread, place, index);
+            ffi::lua_xmove(thread, state, 1);
+            Held::adopt(state, 1)
+        }
+    }
+
     /// Returns the value of the field `key`, nil if there is none.
     ///
     /// A metatable's `__index` is respected; [`Table::raw_get`] goes without.
@@ -108,6 +124,12 @@ impl<'lua> Table<'lua> {
         let state = self.state()?;
         // SAFETY: a fixed number of pushes; the value is on top.
         unsafe {
+            if let Some(index) = key.to_lua_index() {
+                if !self.has_metatable() {
+                    let _held = self.hold_element(state, index);
+                    return V::from_stack(-1, self.0.lua());
+                }
+            }
             let mut held = self.hold_with(state, key)?;
             access::get(state, &mut held)?;
             V::from_stack(-1, self.0.lua())
@@ -155,6 +177,10 @@ impl<'lua> Table<'lua> {
         let state = self.state()?;
         // SAFETY: a fixed number of pushes; a raw read does not raise.
         unsafe {
+            if let Some(index) = key.to_lua_index() {
+                let _held = self.hold_element(state, index);
+                return V::from_stack(-1, self.0.lua());
+            }
             let _held = self.hold_with(state, key)?;
             ffi::lua_rawget(state, -2);
             V::from_stack(-1, self.0.lua())
@@ -264,7 +290,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; what may raise is protected.
         unsafe {
             let mut held = self.hold(state);
-            if !access::has_metatable(state, -1) {
+            if !access::has_metamethod(state, -1, c"__len") {
                 return Ok(ffi::lua_rawlen(state, -1) as Integer);
             }
             held.release(1);
@@ -337,6 +363,7 @@ impl<'lua> Table<'lua> {
 
     /// Returns whether there is a metatable.
     #[doc(hidden)]
+    #[inline]
     pub fn has_metatable(&self) -> bool {
         // SAFETY: reads, and a pop of what was pushed.
         unsafe {

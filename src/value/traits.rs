@@ -16,12 +16,20 @@ use std::os::raw::c_int;
 
 use super::{MultiValue, Value};
 use crate::error::{Error, Result};
-use crate::Lua;
+use crate::{Integer, Lua};
 
 /// A type that can be turned into a Lua value.
 pub trait IntoLua<'lua>: Sized {
     /// Turns `self` into a Lua value.
     fn into_lua(self, lua: &'lua Lua) -> Result<Value<'lua>>;
+
+    /// The integer that `self` turns into, if it is a type that turns into nothing else: tables are indexed by integers
+    /// without pushing them.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn to_lua_index(&self) -> Option<Integer> {
+        None
+    }
 
     /// Pushes `self` onto the stack of the running state.
     ///
