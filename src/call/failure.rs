@@ -99,13 +99,20 @@ pub(crate) unsafe fn raise(
         ffi::lua_settop(state, 0);
         let push = || push_failure(inner.as_ref(), state, with_traceback(state, failure)).is_ok();
         let pushed = catch_unwind(AssertUnwindSafe(push)).unwrap_or_else(|payload| {
-            mem::forget(payload);
+            discard(payload);
             false
         });
         if !pushed {
             raise_no_memory(state);
         }
         ffi::lua_error(state)
+    }
+}
+
+/// Drops what a panic left, where no panic may get out: the payload may have a destructor that panics as well.
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(again);
     }
 }
 
