@@ -8,8 +8,10 @@ use std::os::raw::{c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 
+use super::failure::discard;
 use crate::error::Result;
 use crate::handle::slots::Slot;
+use crate::state::close::ensure_finalizer;
 use crate::state::LuaInner;
 
 /// The alignment that Lua gives to userdata. A value that wants more lies that much further in.
@@ -39,6 +41,10 @@ pub(crate) unsafe fn push<T>(
         new(inner, state, value)?;
         inner.slots.push(metatable, state);
         ffi::lua_setmetatable(state, -2);
+        if let Err(error) = ensure_finalizer(inner, state) {
+            ffi::lua_pop(state, 1);
+            return Err(error);
+        }
     }
     Ok(())
 }
@@ -146,7 +152,6 @@ pub(crate) unsafe fn run_drop(
     let panic = catch_unwind(AssertUnwindSafe(drop));
     inner.switch_state(outer);
     if let Err(payload) = panic {
-        // The payload may itself have a destructor that panics.
-        mem::forget(payload);
+        discard(payload);
     }
 }

@@ -4,8 +4,9 @@
 //! error, [`pop_error`] turns what a protected call left back into an [`Error`], or goes on with the panic.
 
 use std::any::Any;
+use std::mem;
 use std::os::raw::c_int;
-use std::panic::resume_unwind;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -94,15 +95,38 @@ pub(crate) unsafe fn raise(
     failure: Failure,
 ) -> ! {
     // SAFETY: the block is there while Lua code runs. All Rust values are gone when `lua_error` jumps: `failure` has been
-    // moved into Lua, or dropped by `push_failure`.
+    // moved into Lua, or dropped by `push_failure`. What panics there ends there, since no frame of Lua's could take it.
     unsafe {
         // The callback may have left anything on the stack; its frame ends here.
         ffi::lua_settop(state, top);
-        let pushed = push_failure(inner.as_ref(), state, with_traceback(state, failure)).is_ok();
+        let push = || push_failure(inner.as_ref(), state, with_traceback(state, failure)).is_ok();
+        let pushed = catch_unwind(AssertUnwindSafe(push)).unwrap_or_else(|payload| {
+            discard(payload);
+            false
+        });
         if !pushed {
-            // Not enough memory for a userdata of a few words: let Lua raise that itself.
-            ffi::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
+            raise_no_memory(state);
         }
+        ffi::lua_error(state)
+    }
+}
+
+/// Drops what a panic left, where no panic may get out: the payload may have a destructor that panics as well.
+pub(super) fn discard(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        mem::forget(again);
+    }
+}
+
+/// Raises Lua's own error for a lack of memory.
+///
+/// # Safety
+///
+/// Raises. `state` has a free place.
+pub(super) unsafe fn raise_no_memory(state: *mut ffi::lua_State) -> ! {
+    // SAFETY: passed on. No allocator has that much.
+    unsafe {
+        ffi::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
         ffi::lua_error(state)
     }
 }

@@ -11,7 +11,8 @@ use std::os::raw::{c_char, c_int, c_void};
 
 use rustc_hash::FxHashMap;
 
-use super::failure::failure_at;
+use super::failure::{failure_at, raise_no_memory};
+use super::push_bytes;
 use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
@@ -44,8 +45,8 @@ pub(crate) unsafe fn describe_error(state: *mut ffi::lua_State, thread: *mut ffi
 /// Pushes what becomes of the error object at 1: itself if it is a failure of ours, or else its text with a traceback of
 /// `thread` from `level` on.
 unsafe fn describe(state: *mut ffi::lua_State, thread: *mut ffi::lua_State, level: c_int) {
-    // SAFETY: `luaL_tolstring` may raise and does so before there is anything to drop; so may the last push, which is why
-    // the text has moved out of its `String` by then.
+    // SAFETY: `luaL_tolstring` may raise and does so before there is anything to drop; the text, which has moved out of its
+    // `String`, is dropped before the lack of memory is raised.
     unsafe {
         if ffi::lua_checkstack(state, STACK) == 0 {
             return;
@@ -58,9 +59,12 @@ unsafe fn describe(state: *mut ffi::lua_State, thread: *mut ffi::lua_State, leve
         let mut len = 0;
         let data = ffi::luaL_tolstring(state, 1, &mut len);
         let (data, len, capacity) = with_message(state, thread, level, data, len);
-        // On a lack of memory the text leaks, and that is the error.
-        ffi::lua_pushlstring(state, data as *const c_char, len);
+        let pushed =
+            push_bytes(inner.as_ref(), state, std::slice::from_raw_parts(data, len)).is_ok();
         drop(Vec::from_raw_parts(data, len, capacity));
+        if !pushed {
+            raise_no_memory(state);
+        }
     }
 }
 

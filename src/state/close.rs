@@ -8,12 +8,18 @@
 //! handle and so may name its instance for `'static`. A proxy finds out that the VM is gone; a plain `&str` into a Lua
 //! string does not. So the last finalizer of all, that of the [`Sentinel`], looks whether counts are left, and if so keeps
 //! the VM's memory from being freed.
+//!
+//! Lua takes no more finalizers once it has begun to close. So a userdata that is made from there on is a [latecomer](Late),
+//! and the sentinel runs its finalizer.
 
+use std::cell::RefCell;
 use std::ptr::NonNull;
 
 use super::LuaInner;
 use crate::call::cell;
+use crate::call::protect::protect;
 use crate::error::Result;
+use crate::handle::slots::Slot;
 
 /// Closes the VM of `inner` and drops what the instance held on the Rust side.
 pub(super) fn close_vm(inner: &LuaInner) {
@@ -46,6 +52,7 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         // SAFETY: the block outlives its VM.
         let inner = unsafe { self.0.as_ref() };
+        finalize_latecomers(inner);
         if inner.escaped_while_closing() {
             inner.memory.stop_freeing();
         }
@@ -64,4 +71,70 @@ pub(super) unsafe fn post_sentinel(inner: &LuaInner, state: *mut ffi::lua_State)
         inner.slots.take(state)?;
     }
     Ok(())
+}
+
+/// Userdata that were made while the VM was closing.
+#[derive(Default)]
+pub(crate) struct Late(RefCell<Vec<Slot>>);
+
+impl Late {
+    fn pop(&self) -> Option<Slot> {
+        self.0.borrow_mut().pop()
+    }
+}
+
+/// Sees to it that the userdata on top, which has just got its metatable, is finalized: if the VM is closing, Lua does not.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with 4 free places and a userdata of the library's on top. On an error it is
+/// finalized already, and stays on top.
+#[inline]
+pub(crate) unsafe fn ensure_finalizer(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+    if inner.is_alive() {
+        return Ok(());
+    }
+    // SAFETY: passed on.
+    unsafe { add_latecomer(inner, state) }
+}
+
+#[cold]
+unsafe fn add_latecomer(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+    // SAFETY: the slot keeps the userdata until the sentinel has seen it.
+    unsafe {
+        ffi::lua_pushvalue(state, -1);
+        match inner.slots.take(state) {
+            Ok(slot) => inner.late.0.borrow_mut().push(slot),
+            Err(error) => {
+                ffi::lua_pushvalue(state, -1);
+                finalize(state);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn finalize_latecomers(inner: &LuaInner) {
+    // A finalizer may make more of them.
+    while let Some(slot) = inner.late.pop() {
+        // SAFETY: the sentinel's finalizer is running, with little on its stack.
+        unsafe {
+            inner.slots.push(slot, inner.state());
+            finalize(inner.state());
+        }
+    }
+}
+
+/// Pops the userdata on top and calls its finalizer.
+unsafe fn finalize(state: *mut ffi::lua_State) {
+    // SAFETY: runs protected. The finalizers of the library do not fail; without memory to call one there is no more to do.
+    let _ = unsafe {
+        protect(state, 1, 0, |state| {
+            if ffi::luaL_getmetafield(state, 1, c"__gc".as_ptr()) != ffi::LUA_TNIL {
+                ffi::lua_insert(state, 1);
+                ffi::lua_call(state, 1, 0);
+            }
+        })
+    };
 }

@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::handle::slots::{Slot, Slots};
 use crate::handle::unref::UnrefQueue;
 use crate::state::app_data::AppData;
+use crate::state::close::Late;
 use crate::state::hook::Hooks;
 use crate::state::memory::Memory;
 use crate::userdata::types::TypeMap;
@@ -60,6 +61,7 @@ pub(crate) struct LuaInner {
     pub(crate) names: Cell<Option<Slot>>,
     pub(crate) slots: Slots,
     pub(crate) unref: UnrefQueue,
+    pub(crate) late: Late,
     pub(crate) internals: Internals,
     pub(crate) types: TypeMap,
     pub(crate) memory: Memory,
@@ -84,6 +86,7 @@ impl LuaInner {
             names: Cell::new(None),
             slots: Slots::new(),
             unref: UnrefQueue::new(),
+            late: Late::default(),
             internals: Internals::new(),
             types: TypeMap::default(),
             memory: Memory::new(),

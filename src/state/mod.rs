@@ -5,7 +5,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 pub(crate) mod app_data;
-mod close;
+pub(crate) mod close;
 mod create;
 mod debug;
 mod gc;
