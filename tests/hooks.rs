@@ -1,5 +1,6 @@
 //! Hooks, warnings, and looking at the stack.
 
+use std::cell::RefCell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex};
 
@@ -228,21 +229,28 @@ fn the_stack_is_inspected_level_by_level() -> Result<()> {
         .call(inspect)
 }
 
+thread_local! {
+    static KEPT: RefCell<Option<Debug<'static>>> = const { RefCell::new(None) };
+}
+
 #[test]
 fn what_was_inspected_stays_true_after_the_function_has_returned() -> Result<()> {
-    let lua = Lua::new().into_static();
-    let kept = Box::leak(Box::new(Mutex::new(None)));
-    {
-        let kept = &*kept;
-        // The `Debug` escapes, as the instance is 'static.
-        let keep = lua.create_function(move |lua, ()| {
-            let line = lua.inspect_stack(1).map(|debug| debug.curr_line());
-            *kept.lock().unwrap() = line;
-            Ok(())
-        })?;
-        lua.load("\nlocal keep = ... keep()").call::<_, ()>(keep)?;
-    }
-    assert_eq!(*kept.lock().unwrap(), Some(2));
+    let lua: &'static Lua = Lua::new().into_static();
+    let keep = lua.create_function(|lua, ()| {
+        KEPT.set(lua.inspect_stack(1));
+        Ok(())
+    })?;
+    lua.load("\nlocal keep = ... keep()")
+        .set_name("@gone.lua")
+        .call::<_, ()>(keep)?;
+    lua.gc_collect()?;
+    let debug = KEPT.take().unwrap();
+    assert_eq!(debug.curr_line(), 2);
+    assert_eq!(debug.source().source.as_deref(), Some("@gone.lua"));
+    assert_eq!(debug.source().short_src.as_deref(), Some("gone.lua"));
+    drop(debug);
+    // SAFETY: nothing borrows from it any more.
+    drop(unsafe { Lua::from_static(lua) });
     Ok(())
 }
 

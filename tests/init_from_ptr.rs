@@ -1,0 +1,315 @@
+//! Instances in a VM that somebody else made.
+
+use std::cell::Cell;
+use std::os::raw::c_int;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::rc::Rc;
+
+use mlua::{ffi, lua_State, Error, Function, Lua, Result, StdLib, Table};
+
+/// A VM as a program in C would make it.
+struct Host(*mut lua_State);
+
+impl Host {
+    fn new() -> Host {
+        // SAFETY: nothing in here raises but for a lack of memory.
+        unsafe {
+            let state = ffi::luaL_newstate();
+            ffi::luaL_openlibs(state);
+            Host(state)
+        }
+    }
+
+    fn instance(&self) -> Lua {
+        // SAFETY: the VM is open, and closed with no code of ours running.
+        unsafe { Lua::init_from_ptr(self.0) }
+    }
+
+    /// Runs `code` without the library.
+    fn run(&self, code: &std::ffi::CStr) -> c_int {
+        // SAFETY: protected by Lua itself.
+        unsafe {
+            let status = ffi::luaL_loadstring(self.0, code.as_ptr());
+            assert_eq!(status, ffi::LUA_OK);
+            ffi::lua_pcall(self.0, 0, 0, 0)
+        }
+    }
+
+    fn close(self) {
+        // SAFETY: as `instance` promises.
+        unsafe { ffi::lua_close(self.0) }
+    }
+}
+
+struct OnDrop(Rc<Cell<u32>>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[test]
+fn it_works_like_any_instance() -> Result<()> {
+    let host = Host::new();
+    let lua = host.instance();
+    let add = lua.create_function(|_, (a, b): (i64, i64)| Ok(a + b))?;
+    lua.globals().set("add", add)?;
+    assert_eq!(lua.load("return add(1, 2)").eval::<i64>()?, 3);
+    assert!(lua.load("error('x')").exec().is_err());
+    assert!(lua.used_memory() > 10_000);
+    lua.gc_collect()?;
+    drop(lua);
+    assert_eq!(host.run(c"assert(add(2, 3) == 5)"), ffi::LUA_OK);
+    host.close();
+    Ok(())
+}
+
+#[test]
+fn all_instances_of_a_vm_are_one() -> Result<()> {
+    let host = Host::new();
+    let (a, b) = (host.instance(), host.instance());
+    let key = a.create_registry_value(5)?;
+    a.set_app_data(7u8);
+    drop(a);
+    assert_eq!(b.registry_value::<i32>(&key)?, 5);
+    assert_eq!(*b.app_data_ref::<u8>().unwrap(), 7);
+    drop(b);
+    // No owner is left; the VM keeps the instance.
+    let c = host.instance();
+    assert_eq!(c.registry_value::<i32>(&key)?, 5);
+    assert_eq!(c.remove_app_data::<u8>(), Some(7));
+    drop(c);
+    host.close();
+    drop(key);
+    Ok(())
+}
+
+#[test]
+fn it_cannot_limit_memory_and_has_what_the_host_allows() -> Result<()> {
+    let host = Host::new();
+    let lua = host.instance();
+    assert!(matches!(
+        lua.set_memory_limit(1),
+        Err(Error::MemoryLimitNotAvailable)
+    ));
+    lua.load_from_std_lib(StdLib::ALL)?;
+    lua.load("assert(#package.searchers == 4 and debug)")
+        .exec()?;
+    drop(lua);
+    host.close();
+    Ok(())
+}
+
+#[test]
+fn two_hosts_are_two_instances() -> Result<()> {
+    let (a, b) = (Host::new(), Host::new());
+    let (x, y) = (a.instance(), b.instance());
+    let key = x.create_registry_value(1)?;
+    assert!(!y.owns_registry_value(&key));
+    drop((x, y));
+    a.close();
+    assert!(b.instance().load("return 1").eval::<i32>()? == 1);
+    b.close();
+    Ok(())
+}
+
+#[test]
+fn one_made_from_a_coroutine_outlives_it() -> Result<()> {
+    let host = Host::new();
+    // SAFETY: the coroutine is on the stack while it is used.
+    let lua = unsafe {
+        let thread = ffi::lua_newthread(host.0);
+        let lua = Lua::init_from_ptr(thread);
+        ffi::lua_pop(host.0, 1);
+        lua
+    };
+    lua.gc_collect()?;
+    lua.gc_collect()?;
+    assert_eq!(lua.load("return 1 + 1").eval::<i32>()?, 2);
+    drop(lua);
+    host.close();
+    Ok(())
+}
+
+#[test]
+fn what_is_left_when_the_host_closes_the_vm_is_dead() -> Result<()> {
+    let host = Host::new();
+    let lua = host.instance();
+    let key = lua.create_registry_value("text")?;
+    host.close();
+    for _ in 0..2 {
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(lua.globals()))).is_err());
+        assert!(catch_unwind(AssertUnwindSafe(|| lua.gc_stop())).is_err());
+    }
+    let _ = format!("{lua:?}");
+    drop(key);
+    drop(lua);
+    Ok(())
+}
+
+#[cfg(feature = "weak-owned")]
+#[test]
+fn handles_die_with_the_vm() -> Result<()> {
+    let host = Host::new();
+    let lua = host.instance();
+    let weak = lua.weak();
+    let table = lua.globals().into_owned();
+    let other = table.clone();
+    drop(lua);
+    assert!(table.is_alive() && weak.is_alive());
+    table.try_upgrade()?.set("x", 1)?;
+    host.close();
+    assert!(!table.is_alive() && !weak.is_alive());
+    assert!(matches!(table.try_upgrade(), Err(Error::LuaDestroyed)));
+    assert!(table == other);
+    drop((table, other));
+    Ok(())
+}
+
+#[cfg(not(feature = "send"))]
+#[test]
+fn what_the_instance_holds_is_dropped_once_when_the_vm_is_closed() -> Result<()> {
+    let drops = Rc::new(Cell::new(0));
+    let host = Host::new();
+    let lua = host.instance();
+    lua.set_app_data(OnDrop(drops.clone()));
+    let (a, b, c) = (drops.clone(), OnDrop(drops.clone()), OnDrop(drops.clone()));
+    lua.set_hook(mlua::HookTriggers::EVERY_LINE, move |_, _| {
+        let _ = &b;
+        Ok(())
+    });
+    lua.set_warning_function(move |_, _, _| {
+        let _ = &c;
+        Ok(())
+    });
+    let guard = OnDrop(a);
+    let function = lua.create_function(move |_, ()| {
+        let _ = &guard;
+        Ok(())
+    })?;
+    lua.globals().set("function", function)?;
+    drop(lua);
+    assert_eq!(drops.get(), 0);
+    host.close();
+    assert_eq!(drops.get(), 4);
+    Ok(())
+}
+
+#[cfg(not(feature = "send"))]
+#[test]
+fn a_finalizer_that_runs_after_the_end_gets_a_lua_error() -> Result<()> {
+    let host = Host::new();
+    // Made before the instance, so it is finalized after it.
+    host.run(
+        c"early = setmetatable({}, { __gc = function()
+            ok_before = calls
+            local ok, text = pcall(count)
+            report(ok, text)
+        end })",
+    );
+    thread_local! {
+        static SEEN: Cell<u32> = const { Cell::new(0) };
+    }
+    unsafe extern "C-unwind" fn report(state: *mut lua_State) -> c_int {
+        // SAFETY: called by Lua with a boolean and a string.
+        unsafe {
+            assert_eq!(ffi::lua_toboolean(state, 1), 0);
+            let text = std::ffi::CStr::from_ptr(ffi::lua_tostring(state, 2));
+            assert_eq!(text.to_str(), Ok("Lua instance is destroyed"));
+        }
+        SEEN.set(SEEN.get() + 1);
+        0
+    }
+    let lua = host.instance();
+    let calls = Rc::new(Cell::new(0));
+    let count = {
+        let calls = calls.clone();
+        lua.create_function(move |_, ()| {
+            calls.set(calls.get() + 1);
+            Ok(())
+        })?
+    };
+    lua.globals().set("count", count)?;
+    // SAFETY: `report` keeps to what a C function may do.
+    lua.globals()
+        .set("report", unsafe { lua.create_c_function(report)? })?;
+    // Made after the instance, so it is finalized before it.
+    lua.load("late = setmetatable({}, { __gc = function() count() end })")
+        .exec()?;
+    drop(lua);
+    host.close();
+    assert_eq!((calls.get(), SEEN.get()), (1, 1));
+    Ok(())
+}
+
+unsafe extern "C-unwind" fn open_module(state: *mut lua_State) -> c_int {
+    // SAFETY: called by Lua; nothing in this frame needs a drop.
+    unsafe {
+        Lua::init_from_ptr(state).entrypoint(state, |lua, name: Option<String>| {
+            let name = name.ok_or_else(|| Error::runtime("no name"))?;
+            let module = lua.create_table()?;
+            module.set("name", name)?;
+            Ok(module)
+        })
+    }
+}
+
+unsafe extern "C-unwind" fn open_plain_module(state: *mut lua_State) -> c_int {
+    // SAFETY: as above.
+    unsafe { Lua::init_from_ptr(state).entrypoint1(state, |lua| lua.create_table()) }
+}
+
+#[test]
+fn modules_open_in_any_coroutine_and_raise_their_errors() -> Result<()> {
+    let host = Host::new();
+    // SAFETY: plain C functions.
+    unsafe {
+        ffi::lua_pushcfunction(host.0, open_module);
+        ffi::lua_setglobal(host.0, c"open_module".as_ptr());
+        ffi::lua_pushcfunction(host.0, open_plain_module);
+        ffi::lua_setglobal(host.0, c"open_plain_module".as_ptr());
+    }
+    let status = host.run(
+        c"coroutine.wrap(function() first = open_module('m') end)()
+        assert(first.name == 'm')
+        assert(type(open_plain_module()) == 'table')
+        local ok, e = pcall(open_module)
+        assert(not ok and tostring(e):find('no name'))",
+    );
+    assert_eq!(status, ffi::LUA_OK);
+    host.close();
+    Ok(())
+}
+
+#[test]
+fn an_instance_of_ours_is_found_from_its_state() -> Result<()> {
+    unsafe extern "C-unwind" fn touch(state: *mut lua_State) -> c_int {
+        // SAFETY: a state of a VM that has an instance.
+        let lua = unsafe { Lua::init_from_ptr(state) };
+        *lua.app_data_mut::<u32>().unwrap() += 1;
+        0
+    }
+    let lua = Lua::new();
+    lua.set_app_data(0u32);
+    // SAFETY: `touch` neither raises nor panics.
+    let touch: Function = unsafe { lua.create_c_function(touch)? };
+    touch.call::<_, ()>(())?;
+    touch.call::<_, ()>(())?;
+    assert_eq!(*lua.app_data_ref::<u32>().unwrap(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_thousand_hosts_come_and_go() -> Result<()> {
+    for _ in 0..1000 {
+        // SAFETY: a bare VM.
+        let host = Host(unsafe { ffi::luaL_newstate() });
+        let lua = host.instance();
+        let table: Table = lua.create_table()?;
+        lua.globals().set("t", table)?;
+        drop(lua);
+        host.close();
+    }
+    Ok(())
+}
