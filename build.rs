@@ -72,15 +72,11 @@ const CFGS: [(&str, bool); 3] = [
 ];
 
 /// Features that 0.9.9 has and that do nothing yet.
-const UNFINISHED: [(&str, bool); 5] = [
+const UNFINISHED: [(&str, bool); 4] = [
     ("async", cfg!(feature = "async")),
     ("serialize", cfg!(feature = "serialize")),
     ("macros", cfg!(feature = "macros")),
     ("module", cfg!(feature = "module")),
-    (
-        "send with weak-owned",
-        cfg!(all(feature = "send", feature = "weak-owned")),
-    ),
 ];
 
 fn main() {

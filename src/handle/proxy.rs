@@ -151,6 +151,15 @@ impl<'lua> Ref<'lua> {
         }
     }
 
+    /// As [`Ref::to_pointer`], null if the VM is gone.
+    #[cfg(feature = "weak-owned")]
+    pub(super) fn pointer_or_null(&self) -> *const c_void {
+        if self.lua.inner().state_or_null().is_null() {
+            return std::ptr::null();
+        }
+        self.to_pointer()
+    }
+
     /// Whether both are the same value, without metamethods.
     pub(crate) fn is_same(&self, other: &Ref) -> bool {
         if !self.lua.is_same(other.lua) {

@@ -28,8 +28,11 @@ impl RegistryKey {
     ///
     /// As [`Slots::take`](super::slots::Slots::take).
     pub(crate) unsafe fn take(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<RegistryKey> {
-        // SAFETY: passed on.
-        let slot = unsafe { inner.slots.take(state)? };
+        // SAFETY: passed on; the VM is there.
+        let slot = unsafe {
+            inner.unref.drain(inner);
+            inner.slots.take(state)?
+        };
         Ok(RegistryKey {
             slot,
             queue: inner.unref.clone(),

@@ -49,6 +49,13 @@ pub enum OwnedValue {
     Error(Error),
 }
 
+#[cfg(feature = "send")]
+// SAFETY: handles and errors are `Send`; the address in a light userdata is only a number here.
+unsafe impl Send for OwnedValue {}
+#[cfg(feature = "send")]
+// SAFETY: as above.
+unsafe impl Sync for OwnedValue {}
+
 impl Value<'_> {
     /// Turns this into a value without a lifetime. Nothing is copied.
     pub fn into_owned(self) -> OwnedValue {

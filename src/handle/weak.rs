@@ -20,6 +20,13 @@ use crate::Lua;
 /// ```
 pub struct WeakLua(NonNull<LuaInner>);
 
+#[cfg(feature = "send")]
+// SAFETY: of the block, only `refs` and `alive` are touched, which are atomic.
+unsafe impl Send for WeakLua {}
+#[cfg(feature = "send")]
+// SAFETY: as above.
+unsafe impl Sync for WeakLua {}
+
 impl WeakLua {
     pub(crate) fn new(lua: &Lua) -> WeakLua {
         lua.inner().retain();

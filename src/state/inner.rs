@@ -29,6 +29,7 @@ use crate::handle::slots::{Slot, Slots};
 use crate::handle::unref::UnrefQueue;
 use crate::state::app_data::AppData;
 use crate::state::close::Late;
+use crate::state::count::Count;
 use crate::state::hook::Hooks;
 use crate::state::memory::Memory;
 use crate::userdata::types::TypeMap;
@@ -44,7 +45,7 @@ const CLOSING: usize = 1 << (usize::BITS - 2);
 pub(crate) struct LuaInner {
     state: Cell<*mut ffi::lua_State>,
     open: Cell<usize>,
-    refs: Cell<usize>,
+    refs: Count,
     alive: AtomicBool,
     /// The `Lua` that callbacks are lent. It is never dropped and counts nothing.
     lent: ManuallyDrop<Lua>,
@@ -75,7 +76,7 @@ impl LuaInner {
         let block = Box::new(LuaInner {
             state: Cell::new(ptr::null_mut()),
             open: Cell::new(1),
-            refs: Cell::new(1),
+            refs: Count::one(),
             alive: AtomicBool::new(false),
             lent: ManuallyDrop::new(Lua(NonNull::dangling())),
             main_state: Cell::new(ptr::null_mut()),
@@ -244,7 +245,7 @@ impl LuaInner {
     /// Counts one more reason to keep the block.
     #[inline(always)]
     pub(crate) fn retain(&self) {
-        self.refs.set(self.refs.get() + 1);
+        self.refs.add();
     }
 
     /// Takes back one [`LuaInner::retain`]; frees the block with the last.
@@ -256,9 +257,7 @@ impl LuaInner {
     pub(crate) unsafe fn release(this: NonNull<LuaInner>) {
         // SAFETY: the caller's count keeps the block allocated up to here.
         let inner = unsafe { this.as_ref() };
-        let refs = inner.refs.get() - 1;
-        inner.refs.set(refs);
-        if refs == 0 {
+        if inner.refs.sub() {
             // SAFETY: made by `Box::leak` in `alloc`; no count is left, so nothing points here any more.
             drop(unsafe { Box::from_raw(this.as_ptr()) });
         }

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 pub(crate) mod app_data;
 pub(crate) mod close;
+mod count;
 mod create;
 mod debug;
 mod gc;

@@ -1,33 +1,16 @@
 //! Owned handles: references without a lifetime.
 //!
-//! With `weak-owned` a handle is weak to its instance and strong to its value: it holds a count of the block (so that it
-//! can always find out whether the instance is open) and a count of its slot (so that the value stays), but none in
-//! `open`. With `unstable` alone it is an owner of the instance, as in 0.9.
-//!
-//! Invariants of the weak kind:
-//!
-//! * H1. `lua` is a view, and the handle holds one count in `refs` for it. So `&self.lua` is a valid `&Lua` for as long as
-//!   the handle is borrowed, whether or not the instance is open: that is what lets [`upgrade`](OwnedTable::upgrade) lend
-//!   it for the whole borrow.
-//! * H2. While the instance is open, the handle holds one count of `slot`. Once it is not, `slot` means nothing.
-//! * H3. `pointer` identifies the value among all that were alive in the instance together with the handle. It is set once,
-//!   so that comparing, hashing and printing touch neither VM nor slot.
+//! What a handle is made of depends on the features: [`weak`] with `weak-owned`, [`shared`] with `send` beside it, so that
+//! any thread may clone and drop it, and [`strong`] with `unstable` alone, as in 0.9.
 
 use std::fmt;
 #[cfg(feature = "weak-owned")]
 use std::hash::{Hash, Hasher};
 #[cfg(feature = "weak-owned")]
-use std::mem::ManuallyDrop;
-#[cfg(feature = "weak-owned")]
 use std::os::raw::c_void;
-#[cfg(feature = "weak-owned")]
-use std::ptr;
 
-use super::proxy::Ref;
-use super::slots::Slot;
 use crate::error::Result;
 use crate::function::Function;
-use crate::state::LuaInner;
 use crate::string::String;
 use crate::table::Table;
 use crate::thread::Thread;
@@ -35,209 +18,19 @@ use crate::userdata::AnyUserData;
 use crate::value::{FromLua, IntoLua, Value};
 use crate::Lua;
 
-/// What every owned handle is made of.
-#[cfg(feature = "weak-owned")]
-pub(crate) struct OwnedRef {
-    lua: ManuallyDrop<Lua>,
-    pointer: *const c_void,
-    slot: Slot,
-}
-
-#[cfg(feature = "weak-owned")]
-impl OwnedRef {
-    /// Moves the slot of `proxy` into a handle.
-    #[inline]
-    pub(crate) fn new(proxy: Ref) -> OwnedRef {
-        let pointer = match proxy.lua().inner().state_or_null().is_null() {
-            true => ptr::null(),
-            false => proxy.to_pointer(),
-        };
-        let (lua, slot) = proxy.into_parts();
-        lua.inner().retain();
-        let this = OwnedRef {
-            lua: lua.view(),
-            pointer,
-            slot,
-        };
-        // SAFETY: the count in `open` that the proxy had; we keep the block (H1).
-        unsafe { LuaInner::let_close(this.lua.0) };
-        this
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_alive(&self) -> bool {
-        self.lua.inner().is_alive()
-    }
-
-    /// A proxy that shares the slot and borrows the view in this handle.
-    #[inline(always)]
-    pub(crate) fn try_upgrade(&self) -> Result<Ref<'_>> {
-        if !self.is_alive() {
-            return Err(crate::Error::LuaDestroyed);
-        }
-        // SAFETY: H2.
-        Ok(unsafe { Ref::share(&self.lua, self.slot) })
-    }
-
-    /// A proxy that shares the slot and borrows `lua`.
-    #[inline(always)]
-    pub(crate) fn upgrade_in<'lua>(&self, lua: &'lua Lua) -> Result<Ref<'lua>> {
-        self.check(lua)?;
-        // SAFETY: H2.
-        Ok(unsafe { Ref::share(lua, self.slot) })
-    }
-
-    /// Pushes the value onto the running state of `lua`.
-    ///
-    /// # Safety
-    ///
-    /// There is room for one value.
-    #[inline(always)]
-    unsafe fn push_to(&self, lua: &Lua) -> Result<()> {
-        self.check(lua)?;
-        let inner = lua.inner();
-        // SAFETY: H2.
-        unsafe { inner.slots.push(self.slot, inner.state()) };
-        Ok(())
-    }
-
-    /// That the instance is open and that of `lua`.
-    #[inline(always)]
-    fn check(&self, lua: &Lua) -> Result<()> {
-        if !self.is_alive() {
-            return Err(crate::Error::LuaDestroyed);
-        }
-        if !self.lua.is_same(lua) {
-            return Err(crate::Error::MismatchedLua);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn pointer(&self) -> *const c_void {
-        self.pointer
-    }
-}
-
-#[cfg(feature = "weak-owned")]
-impl Clone for OwnedRef {
-    #[inline]
-    fn clone(&self) -> Self {
-        let inner = self.lua.inner();
-        if inner.is_alive() {
-            inner.slots.retain(self.slot);
-        }
-        inner.retain();
-        OwnedRef {
-            lua: self.lua.view(),
-            ..*self
-        }
-    }
-}
-
-#[cfg(feature = "weak-owned")]
-impl Drop for OwnedRef {
-    #[inline]
-    fn drop(&mut self) {
-        let inner = self.lua.inner();
-        // SAFETY: H2: the slot is ours while the instance is open; handles do not leave the VM's thread. H1: so is the count.
-        unsafe {
-            if inner.is_alive() {
-                inner.slots.release(self.slot);
-            }
-            LuaInner::release(self.lua.0);
-        }
-    }
-}
-
-#[cfg(feature = "weak-owned")]
-impl PartialEq for OwnedRef {
-    fn eq(&self, other: &Self) -> bool {
-        self.lua.is_same(&other.lua) && self.pointer == other.pointer
-    }
-}
-
-#[cfg(feature = "weak-owned")]
-impl Hash for OwnedRef {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.lua.0.hash(state);
-        self.pointer.hash(state);
-    }
-}
-
-#[cfg(feature = "weak-owned")]
-impl fmt::Debug for OwnedRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:p}{}",
-            self.pointer,
-            if self.is_alive() { "" } else { ", closed" }
-        )
-    }
-}
-
-/// What every owned handle is made of.
+#[cfg(all(feature = "weak-owned", feature = "send"))]
+mod shared;
 #[cfg(not(feature = "weak-owned"))]
-#[cfg_attr(feature = "send", allow(dead_code))]
-pub(crate) struct OwnedRef {
-    /// An owner.
-    lua: Lua,
-    slot: Slot,
-}
+mod strong;
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+mod weak;
 
-#[cfg(not(any(feature = "weak-owned", feature = "send")))]
-impl OwnedRef {
-    /// Moves the slot of `proxy` into a handle.
-    pub(crate) fn new(proxy: Ref) -> OwnedRef {
-        let (lua, slot) = proxy.into_parts();
-        // The count in `open` that the proxy had is now that of an owner.
-        OwnedRef {
-            lua: Lua(lua.0),
-            slot,
-        }
-    }
-
-    /// A proxy that shares the slot.
-    pub(crate) const fn to_ref(&self) -> Ref<'_> {
-        // SAFETY: we own a count of the slot, and an owner keeps the instance open.
-        unsafe { Ref::share(&self.lua, self.slot) }
-    }
-
-    unsafe fn push_to(&self, lua: &Lua) -> Result<()> {
-        // SAFETY: passed on.
-        unsafe { self.to_ref().push_to(lua) }
-    }
-
-    fn upgrade_in<'lua>(&self, lua: &'lua Lua) -> Result<Ref<'lua>> {
-        if !self.lua.is_same(lua) {
-            return Err(crate::Error::MismatchedLua);
-        }
-        // SAFETY: as in `to_ref`.
-        Ok(unsafe { Ref::share(lua, self.slot) })
-    }
-}
-
-#[cfg(not(any(feature = "weak-owned", feature = "send")))]
-impl Clone for OwnedRef {
-    fn clone(&self) -> Self {
-        OwnedRef::new(self.to_ref())
-    }
-}
-
+#[cfg(all(feature = "weak-owned", feature = "send"))]
+pub(crate) use shared::OwnedRef;
 #[cfg(not(feature = "weak-owned"))]
-impl Drop for OwnedRef {
-    fn drop(&mut self) {
-        // SAFETY: we own a count of the slot, and `lua`, which goes last, keeps the VM open.
-        unsafe { self.lua.inner().slots.release(self.slot) }
-    }
-}
-
-#[cfg(not(any(feature = "weak-owned", feature = "send")))]
-impl fmt::Debug for OwnedRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:p}", self.to_ref().to_pointer())
-    }
-}
+pub(crate) use strong::OwnedRef;
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+pub(crate) use weak::OwnedRef;
 
 /// The handle for one kind of proxy.
 macro_rules! handle {
@@ -275,7 +68,7 @@ macro_rules! handle {
             pub fn upgrade(&self) -> $Proxy<'_> {
                 match self.0.try_upgrade() {
                     Ok(proxy) => $Proxy(proxy),
-                    Err(_) => super::owned::closed(),
+                    Err(_) => closed(),
                 }
             }
 
@@ -423,9 +216,6 @@ macro_rules! identity {
 
 #[cfg(feature = "weak-owned")]
 identity!(OwnedTable OwnedFunction OwnedThread OwnedAnyUserData);
-
-#[cfg(feature = "weak-owned")]
-const _: () = assert!(std::mem::size_of::<OwnedRef>() == 24);
 
 #[cfg(all(feature = "weak-owned", not(feature = "send")))]
 #[cold]

@@ -1,0 +1,74 @@
+//! Handles that own their instance, as in 0.9.
+//!
+//! With `send` the types are there, but there is no way to make one.
+
+#[cfg(not(feature = "send"))]
+use std::fmt;
+
+#[cfg(not(feature = "send"))]
+use crate::error::{Error, Result};
+#[cfg(not(feature = "send"))]
+use crate::handle::proxy::Ref;
+use crate::handle::slots::Slot;
+use crate::Lua;
+
+/// What every owned handle is made of.
+#[cfg_attr(feature = "send", allow(dead_code))]
+pub(crate) struct OwnedRef {
+    /// An owner.
+    lua: Lua,
+    slot: Slot,
+}
+
+#[cfg(not(feature = "send"))]
+impl OwnedRef {
+    /// Moves the slot of `proxy` into a handle.
+    pub(crate) fn new(proxy: Ref) -> OwnedRef {
+        let (lua, slot) = proxy.into_parts();
+        // The count in `open` that the proxy had is now that of an owner.
+        OwnedRef {
+            lua: Lua(lua.0),
+            slot,
+        }
+    }
+
+    /// A proxy that shares the slot.
+    pub(crate) const fn to_ref(&self) -> Ref<'_> {
+        // SAFETY: we own a count of the slot, and an owner keeps the instance open.
+        unsafe { Ref::share(&self.lua, self.slot) }
+    }
+
+    pub(super) unsafe fn push_to(&self, lua: &Lua) -> Result<()> {
+        // SAFETY: passed on.
+        unsafe { self.to_ref().push_to(lua) }
+    }
+
+    pub(super) fn upgrade_in<'lua>(&self, lua: &'lua Lua) -> Result<Ref<'lua>> {
+        if !self.lua.is_same(lua) {
+            return Err(Error::MismatchedLua);
+        }
+        // SAFETY: as in `to_ref`.
+        Ok(unsafe { Ref::share(lua, self.slot) })
+    }
+}
+
+#[cfg(not(feature = "send"))]
+impl Clone for OwnedRef {
+    fn clone(&self) -> Self {
+        OwnedRef::new(self.to_ref())
+    }
+}
+
+impl Drop for OwnedRef {
+    fn drop(&mut self) {
+        // SAFETY: we own a count of the slot, and `lua`, which goes last, keeps the VM open.
+        unsafe { self.lua.inner().slots.release(self.slot) }
+    }
+}
+
+#[cfg(not(feature = "send"))]
+impl fmt::Debug for OwnedRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:p}", self.to_ref().to_pointer())
+    }
+}

@@ -1,0 +1,157 @@
+//! Handles that are weak to their instance and strong to their value.
+//!
+//! Such a handle holds a count of the block (so that it can always find out whether the instance is open) and a count of
+//! its slot (so that the value stays), but none in `open`.
+//!
+//! Invariants:
+//!
+//! * H1. `lua` is a view, and the handle holds one count in `refs` for it. So `&self.lua` is a valid `&Lua` for as long as
+//!   the handle is borrowed, whether or not the instance is open: that is what lets
+//!   [`upgrade`](super::OwnedTable::upgrade) lend it for the whole borrow.
+//! * H2. While the instance is open, the handle holds one count of `slot`. Once it is not, `slot` means nothing.
+//! * H3. `pointer` identifies the value among all that were alive in the instance together with the handle. It is set once,
+//!   so that comparing, hashing and printing touch neither VM nor slot.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::mem::ManuallyDrop;
+use std::os::raw::c_void;
+
+use crate::error::{Error, Result};
+use crate::handle::proxy::Ref;
+use crate::handle::slots::Slot;
+use crate::state::LuaInner;
+use crate::Lua;
+
+/// What every owned handle is made of.
+pub(crate) struct OwnedRef {
+    lua: ManuallyDrop<Lua>,
+    pointer: *const c_void,
+    slot: Slot,
+}
+
+impl OwnedRef {
+    /// Moves the slot of `proxy` into a handle.
+    #[inline]
+    pub(crate) fn new(proxy: Ref) -> OwnedRef {
+        let pointer = proxy.pointer_or_null();
+        let (lua, slot) = proxy.into_parts();
+        lua.inner().retain();
+        let this = OwnedRef {
+            lua: lua.view(),
+            pointer,
+            slot,
+        };
+        // SAFETY: the count in `open` that the proxy had; we keep the block (H1).
+        unsafe { LuaInner::let_close(this.lua.0) };
+        this
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_alive(&self) -> bool {
+        self.lua.inner().is_alive()
+    }
+
+    /// A proxy that shares the slot and borrows the view in this handle.
+    #[inline(always)]
+    pub(crate) fn try_upgrade(&self) -> Result<Ref<'_>> {
+        if !self.is_alive() {
+            return Err(Error::LuaDestroyed);
+        }
+        // SAFETY: H2.
+        Ok(unsafe { Ref::share(&self.lua, self.slot) })
+    }
+
+    /// A proxy that shares the slot and borrows `lua`.
+    #[inline(always)]
+    pub(crate) fn upgrade_in<'lua>(&self, lua: &'lua Lua) -> Result<Ref<'lua>> {
+        self.check(lua)?;
+        // SAFETY: H2.
+        Ok(unsafe { Ref::share(lua, self.slot) })
+    }
+
+    /// Pushes the value onto the running state of `lua`.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value.
+    #[inline(always)]
+    pub(super) unsafe fn push_to(&self, lua: &Lua) -> Result<()> {
+        self.check(lua)?;
+        let inner = lua.inner();
+        // SAFETY: H2.
+        unsafe { inner.slots.push(self.slot, inner.state()) };
+        Ok(())
+    }
+
+    /// That the instance is open and that of `lua`.
+    #[inline(always)]
+    fn check(&self, lua: &Lua) -> Result<()> {
+        if !self.is_alive() {
+            return Err(Error::LuaDestroyed);
+        }
+        if !self.lua.is_same(lua) {
+            return Err(Error::MismatchedLua);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn pointer(&self) -> *const c_void {
+        self.pointer
+    }
+}
+
+impl Clone for OwnedRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        let inner = self.lua.inner();
+        if inner.is_alive() {
+            inner.slots.retain(self.slot);
+        }
+        inner.retain();
+        OwnedRef {
+            lua: self.lua.view(),
+            ..*self
+        }
+    }
+}
+
+impl Drop for OwnedRef {
+    #[inline]
+    fn drop(&mut self) {
+        let inner = self.lua.inner();
+        // SAFETY: H2: the slot is ours while the instance is open; handles do not leave the VM's thread. H1: so is the count.
+        unsafe {
+            if inner.is_alive() {
+                inner.slots.release(self.slot);
+            }
+            LuaInner::release(self.lua.0);
+        }
+    }
+}
+
+impl PartialEq for OwnedRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.lua.is_same(&other.lua) && self.pointer == other.pointer
+    }
+}
+
+impl Hash for OwnedRef {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.lua.0.hash(state);
+        self.pointer.hash(state);
+    }
+}
+
+impl fmt::Debug for OwnedRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:p}{}",
+            self.pointer,
+            if self.is_alive() { "" } else { ", closed" }
+        )
+    }
+}
+
+const _: () = assert!(std::mem::size_of::<OwnedRef>() == 24);

@@ -1,0 +1,127 @@
+//! Handles on other threads: the feature `send` beside `weak-owned`.
+#![cfg(all(feature = "weak-owned", feature = "send"))]
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use mlua::{
+    Error, Function, Lua, OwnedFunction, OwnedString, OwnedTable, OwnedThread, OwnedUserData,
+    OwnedValue, Result, Table, WeakLua,
+};
+
+fn is_send_and_sync<T: Send + Sync + 'static>() {}
+
+#[test]
+fn every_handle_is_send_and_sync() {
+    is_send_and_sync::<OwnedTable>();
+    is_send_and_sync::<OwnedFunction>();
+    is_send_and_sync::<OwnedString>();
+    is_send_and_sync::<OwnedThread>();
+    is_send_and_sync::<OwnedUserData>();
+    is_send_and_sync::<OwnedValue>();
+    is_send_and_sync::<WeakLua>();
+}
+
+#[test]
+fn a_handle_is_cloned_and_dropped_on_another_thread() -> Result<()> {
+    let lua = Lua::new();
+    let table = lua.create_table()?;
+    table.set("answer", 42)?;
+    let handle = table.into_owned();
+
+    let clone = handle.clone();
+    let back = thread::spawn(move || {
+        let more: Vec<_> = (0..100).map(|_| clone.clone()).collect();
+        drop(clone);
+        more.into_iter().next().unwrap()
+    });
+    let back = back.join().unwrap();
+
+    assert_eq!(back, handle);
+    assert_eq!(back.upgrade_in(&lua)?.get::<_, i64>("answer")?, 42);
+    Ok(())
+}
+
+#[test]
+fn a_value_goes_at_the_next_safe_point_after_its_last_handle_on_whatever_thread() -> Result<()> {
+    let lua = Lua::new();
+    lua.load("weak = setmetatable({}, { __mode = 'v' })")
+        .exec()?;
+    let weak: Table = lua.globals().get("weak")?;
+    let table = lua.create_table()?;
+    weak.set(1, &table)?;
+    let handle = table.into_owned();
+
+    thread::spawn(move || drop(handle)).join().unwrap();
+    lua.gc_collect()?;
+    lua.gc_collect()?;
+    assert!(weak.get::<_, Option<Table>>(1)?.is_none());
+    Ok(())
+}
+
+#[test]
+fn handles_outlive_the_instance_on_other_threads() -> Result<()> {
+    let lua = Lua::new();
+    let handle = lua.globals().into_owned();
+    let weak = lua.weak();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let thread = thread::spawn(move || {
+        wait.recv().unwrap();
+        assert!(!handle.is_alive());
+        assert!(!weak.is_alive());
+        let set: HashSet<_> = [handle.clone(), handle.clone()].into();
+        assert_eq!(set.len(), 1);
+        assert!(format!("{handle:?}").contains("closed"));
+        handle
+    });
+    drop(lua);
+    go.send(()).unwrap();
+    let handle = thread.join().unwrap();
+    assert!(matches!(
+        handle.upgrade_in(&Lua::new()),
+        Err(Error::LuaDestroyed)
+    ));
+    Ok(())
+}
+
+#[test]
+fn threads_share_an_instance_behind_a_mutex_and_handles_without_one() -> Result<()> {
+    const THREADS: usize = 8;
+    let rounds = if cfg!(debug_assertions) {
+        1_000
+    } else {
+        12_500
+    };
+
+    let lua = Lua::new();
+    let handle = lua.create_function(|_, n: i64| Ok(n + 1))?.into_owned();
+    let lua = Arc::new(Mutex::new(lua));
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let (lua, handle) = (lua.clone(), handle.clone());
+            thread::spawn(move || {
+                let mut kept = Vec::new();
+                for i in 0..rounds {
+                    kept.push(handle.clone());
+                    if i % 10 == 0 {
+                        let lua = lua.lock().unwrap();
+                        let function: Function = handle.upgrade_in(&lua).unwrap();
+                        assert_eq!(function.call::<_, i64>(i as i64).unwrap(), i as i64 + 1);
+                        kept.push(lua.create_function(|_, ()| Ok(())).unwrap().into_owned());
+                    }
+                    if kept.len() > 50 {
+                        kept.clear();
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let lua = Arc::into_inner(lua).unwrap().into_inner().unwrap();
+    lua.gc_collect()?;
+    assert_eq!(handle.upgrade_in(&lua)?.call::<_, i64>(1)?, 2);
+    Ok(())
+}
