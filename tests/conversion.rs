@@ -239,7 +239,7 @@ fn a_number_that_is_read_as_text_stays_a_number() -> Result<()> {
 #[test]
 fn text_becomes_strings() -> Result<()> {
     let lua = Lua::new();
-    let cstr = CStr::from_bytes_with_nul(b"c\0").unwrap();
+    let cstr: &CStr = c"c";
     assert_eq!(seen(&lua, "a")?, "string a");
     assert_eq!(seen(&lua, "a".to_owned())?, "string a");
     assert_eq!(seen(&lua, Box::<str>::from("a"))?, "string a");
@@ -740,4 +740,50 @@ fn a_bad_argument_is_named_by_its_number() -> Result<()> {
         assert!(text.starts_with(&expected), "{text}");
     }
     Ok(())
+}
+
+#[test]
+fn a_conversion_without_memory_is_an_error() -> Result<()> {
+    let lua = Lua::new();
+    let table: Value = lua
+        .load("{ 1.5, 2.5, 'text', a = 1, [1e100] = 2 }")
+        .eval()?;
+    let named: Value = lua
+        .load("setmetatable({}, { __tostring = function() return ('x'):rep(200) end })")
+        .eval()?;
+    let session = || -> Result<()> {
+        lua.create_string("some text that is longer than forty characters, so not interned")?;
+        lua.coerce_string(Value::Number(1.0 / 3.0))?;
+        lua.pack(Vec::from_iter(0..300))?;
+        lua.pack(HashMap::<i32, &str>::from_iter(
+            (0..50).map(|n| (n * 7, "value")),
+        ))?;
+        lua.pack_multi((Error::StackError, "a", [1, 2]))?;
+        Vec::<std::string::String>::from_lua(table.clone(), &lua)?;
+        let keys = BTreeMap::<std::string::String, Value>::from_lua(table.clone(), &lua)?;
+        let proxies: Vec<Table> = (0..100)
+            .map(|_| lua.create_table())
+            .collect::<Result<_>>()?;
+        lua.pack(&proxies[..])?;
+        drop((keys, proxies));
+        named.to_string()?;
+        RegistryKey::from_lua(named.clone(), &lua)?;
+        Ok(())
+    };
+    session()?;
+    let mut failures = 0;
+    for room in (0..40_000).step_by(97) {
+        lua.gc_collect()?;
+        lua.set_memory_limit(lua.used_memory() + room)?;
+        match session() {
+            Ok(()) => {}
+            Err(Error::MemoryError(_)) => failures += 1,
+            Err(error) => panic!("{error}"),
+        }
+        // Pretty printing makes do with what there is.
+        assert!(format!("{table:#?}").len() > 10);
+        lua.set_memory_limit(0)?;
+    }
+    assert!(failures > 50, "{failures}");
+    session()
 }

@@ -142,7 +142,8 @@ fn equals_asks_the_metamethod() -> Result<()> {
     .exec()?;
     let value = |source| eval(&lua, source);
     assert!(value("yes").equals(value("{}"))?);
-    assert!(value("{}").equals(&value("yes"))?);
+    let yes = value("yes");
+    assert!(value("{}").equals(&yes)? && yes.equals(&yes)?);
     assert!(!value("no").equals(value("yes"))?);
     assert!(value("yes").equals(value("no"))?);
     assert!(value("bad").equals(value("bad"))?);
