@@ -125,8 +125,8 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the value is on top.
         unsafe {
             if let Some(index) = key.to_lua_index() {
-                if !self.has_metatable() {
-                    let _held = self.hold_element(state, index);
+                let _held = self.hold_element(state, index);
+                if ffi::lua_type(state, -1) != ffi::LUA_TNIL || !self.has_metatable() {
                     return V::from_stack(-1, self.0.lua());
                 }
             }
