@@ -167,7 +167,31 @@ pub(super) unsafe fn raw_set(
     Ok(())
 }
 
-/// Sets position `i` of the table below the value on top, without metamethods.
+/// As [`set`] for position `i`, with a table and a value on top.
+///
+/// # Safety
+///
+/// As [`set`].
+#[inline(always)]
+pub(super) unsafe fn set_index(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    held: &mut Held,
+    i: Integer,
+) -> Result<()> {
+    // SAFETY: passed on; the key moves below the value.
+    unsafe {
+        if has_metatable(state, -2) {
+            ffi::lua_pushinteger(state, i);
+            ffi::lua_insert(state, -2);
+            held.add(1);
+            return set(inner, state, held);
+        }
+        raw_set_index(inner, state, held, i)
+    }
+}
+
+/// Sets position `i` of the table below the value on top, without metamethods; pops the value.
 ///
 /// # Safety
 ///
@@ -179,20 +203,29 @@ pub(super) unsafe fn raw_set_index(
     held: &mut Held,
     i: Integer,
 ) -> Result<()> {
-    // SAFETY: with memory to be had, a raw write does not raise. Else the table and the value are copied for the call.
+    // SAFETY: with memory to be had, a raw write does not raise.
     unsafe {
         if inner.infallible_memory() {
             ffi::lua_rawseti(state, -2, i);
             held.release(1);
             return Ok(());
         }
-        ffi::lua_pushvalue(state, -2);
-        ffi::lua_pushvalue(state, -2);
-        protect(state, 2, 0, |state| ffi::lua_rawseti(state, -2, i))?;
+        raw_set_index_protected(state, i)?;
         ffi::lua_pop(state, 1);
         held.release(1);
     }
     Ok(())
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn raw_set_index_protected(state: *mut ffi::lua_State, i: Integer) -> Result<()> {
+    // SAFETY: the table and the value are copied for the call.
+    unsafe {
+        ffi::lua_pushvalue(state, -2);
+        ffi::lua_pushvalue(state, -2);
+        protect(state, 2, 0, |state| ffi::lua_rawseti(state, -2, i))
+    }
 }
 
 /// Whether the value at `index` can be the key of a field: neither nil nor NaN.
