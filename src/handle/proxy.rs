@@ -100,6 +100,17 @@ impl<'lua> Ref<'lua> {
         unsafe { inner.slots.push(self.slot, inner.state()) }
     }
 
+    /// Pushes the value onto any state of its instance, a reference thread included.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value.
+    #[inline(always)]
+    pub(crate) unsafe fn push_onto(&self, state: *mut ffi::lua_State) {
+        // SAFETY: we own a count of the slot, and there is a VM since there is `state`.
+        unsafe { self.lua.inner().slots.push(self.slot, state) }
+    }
+
     /// Pushes the value onto the running state of `lua`; an error if that is another instance.
     ///
     /// # Safety

@@ -58,59 +58,46 @@ pub(super) unsafe fn has_metamethod(
 /// `state` is a running state with a table and a key on top, which `held` counts, and 6 free places.
 #[inline(always)]
 pub(super) unsafe fn get(state: *mut ffi::lua_State, held: &mut Held) -> Result<()> {
-    // SAFETY: a read of a table without metatable is raw and does not raise.
+    // SAFETY: raw reads do not raise.
     unsafe {
-        if has_metatable(state, -2) {
-            if get_from_tables(state, held) {
-                return Ok(());
-            }
-            return call_on_copies(state, held, index, 2, 1);
+        ffi::lua_pushvalue(state, -1);
+        if ffi::lua_rawget(state, -3) == ffi::LUA_TNIL && ffi::lua_getmetatable(state, -3) != 0 {
+            return get_by_metatable(state, held);
         }
-        ffi::lua_rawget(state, -2);
+        held.add(1);
     }
     Ok(())
 }
 
-/// As [`get`], if that takes no call of a metamethod; else pushes nothing and returns false.
+/// The rest of [`get`] for a table that has no such field: pushes what its metatable says.
 ///
-/// An `__index` that is a table is followed, since that needs no protection. Long chains are left to Lua, which finds
-/// loops.
+/// A table in the field `__index` is looked at here, since that needs no protection.
 ///
 /// # Safety
 ///
-/// As [`get`].
+/// As [`get`], with nil and the metatable on top of the key, not counted by `held`, and 6 free places above.
 #[inline(never)]
-unsafe fn get_from_tables(state: *mut ffi::lua_State, held: &mut Held) -> bool {
-    const FEW: usize = 8;
+unsafe fn get_by_metatable(state: *mut ffi::lua_State, held: &mut Held) -> Result<()> {
     // SAFETY: raw reads, and the name of a metamethod as in `has_metamethod`.
     unsafe {
-        ffi::lua_pushvalue(state, -2);
-        for _ in 0..FEW {
-            // The stack from here on: key, table, value; metatable, its `__index`.
-            ffi::lua_pushvalue(state, -2);
-            let found = ffi::lua_rawget(state, -2) != ffi::LUA_TNIL;
-            if found || ffi::lua_getmetatable(state, -2) == 0 {
-                held.add(2);
-                return true;
+        ffi::lua_pushstring(state, c"__index".as_ptr());
+        match ffi::lua_rawget(state, -2) {
+            ffi::LUA_TNIL => {
+                held.add(3);
+                return Ok(());
             }
-            ffi::lua_pushstring(state, c"__index".as_ptr());
-            match ffi::lua_rawget(state, -2) {
-                ffi::LUA_TNIL => {
+            ffi::LUA_TTABLE => {
+                ffi::lua_pushvalue(state, -4);
+                let found = ffi::lua_rawget(state, -2) != ffi::LUA_TNIL;
+                if found || !has_metatable(state, -2) {
                     held.add(4);
-                    return true;
+                    return Ok(());
                 }
-                ffi::LUA_TTABLE => {
-                    ffi::lua_replace(state, -4);
-                    ffi::lua_pop(state, 2);
-                }
-                _ => {
-                    ffi::lua_pop(state, 4);
-                    return false;
-                }
+                ffi::lua_pop(state, 4);
             }
+            _ => ffi::lua_pop(state, 3),
         }
-        ffi::lua_pop(state, 1);
-        false
+        call_on_copies(state, held, index, 2, 1)
     }
 }
 
@@ -180,7 +167,31 @@ pub(super) unsafe fn raw_set(
     Ok(())
 }
 
-/// Sets position `i` of the table below the value on top, without metamethods.
+/// As [`set`] for position `i`, with a table and a value on top.
+///
+/// # Safety
+///
+/// As [`set`].
+#[inline(always)]
+pub(super) unsafe fn set_index(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    held: &mut Held,
+    i: Integer,
+) -> Result<()> {
+    // SAFETY: passed on; the key moves below the value.
+    unsafe {
+        if has_metatable(state, -2) {
+            ffi::lua_pushinteger(state, i);
+            ffi::lua_insert(state, -2);
+            held.add(1);
+            return set(inner, state, held);
+        }
+        raw_set_index(inner, state, held, i)
+    }
+}
+
+/// Sets position `i` of the table below the value on top, without metamethods; pops the value.
 ///
 /// # Safety
 ///
@@ -192,20 +203,29 @@ pub(super) unsafe fn raw_set_index(
     held: &mut Held,
     i: Integer,
 ) -> Result<()> {
-    // SAFETY: with memory to be had, a raw write does not raise. Else the table and the value are copied for the call.
+    // SAFETY: with memory to be had, a raw write does not raise.
     unsafe {
         if inner.infallible_memory() {
             ffi::lua_rawseti(state, -2, i);
             held.release(1);
             return Ok(());
         }
-        ffi::lua_pushvalue(state, -2);
-        ffi::lua_pushvalue(state, -2);
-        protect(state, 2, 0, |state| ffi::lua_rawseti(state, -2, i))?;
+        raw_set_index_protected(state, i)?;
         ffi::lua_pop(state, 1);
         held.release(1);
     }
     Ok(())
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn raw_set_index_protected(state: *mut ffi::lua_State, i: Integer) -> Result<()> {
+    // SAFETY: the table and the value are copied for the call.
+    unsafe {
+        ffi::lua_pushvalue(state, -2);
+        ffi::lua_pushvalue(state, -2);
+        protect(state, 2, 0, |state| ffi::lua_rawseti(state, -2, i))
+    }
 }
 
 /// Whether the value at `index` can be the key of a field: neither nil nor NaN.

@@ -67,6 +67,12 @@ impl Lua {
             held.add(1);
             self.reserve_stack()?;
             for (key, value) in iter {
+                if let Some(index) = key.to_lua_index() {
+                    value.push_into_stack(self)?;
+                    held.add(1);
+                    access::raw_set_index(inner, state, &mut held, index)?;
+                    continue;
+                }
                 key.push_into_stack(self)?;
                 held.add(1);
                 value.push_into_stack(self)?;

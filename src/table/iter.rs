@@ -45,19 +45,69 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     ///
     /// # Safety
     ///
-    /// `state` is the running state with a free place.
+    /// `state` is any state of the instance with a free place.
     #[inline]
     unsafe fn push_last(&self, state: *mut ffi::lua_State) {
-        // SAFETY: none of the pushes raises.
+        // SAFETY: none of the pushes raises or allocates.
         unsafe {
             match (self.last, &self.slot) {
                 (Key::Boolean(b), _) => ffi::lua_pushboolean(state, b as c_int),
                 (Key::LightUserData(p), _) => ffi::lua_pushlightuserdata(state, p),
                 (Key::Integer(i), _) => ffi::lua_pushinteger(state, i),
                 (Key::Number(n), _) => ffi::lua_pushnumber(state, n),
-                (Key::InSlot, Some(slot)) => slot.push(),
+                (Key::InSlot, Some(slot)) => slot.push_onto(state),
                 _ => ffi::lua_pushnil(state),
             }
+        }
+    }
+
+    /// Moves on: pushes the next key and its value onto the running state, or returns false at the end.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state with 8 free places.
+    #[inline]
+    unsafe fn push_next(&self, state: *mut ffi::lua_State) -> Result<bool> {
+        // SAFETY: all this happens where the table lies and takes two of the spare places of that thread. They are plain
+        // reads: `lua_next` neither allocates nor, with a key that is there, raises.
+        unsafe {
+            let (thread, place) = self.table.0.peek();
+            if let Key::Integer(i) = self.last {
+                let present = ffi::lua_rawgeti(thread, place, i) != ffi::LUA_TNIL;
+                ffi::lua_pop(thread, 1);
+                if !present {
+                    return self.push_next_protected(state);
+                }
+                ffi::lua_pushinteger(thread, i);
+            } else {
+                self.push_last(thread);
+                if !matches!(self.last, Key::Start) && !is_present(thread, place) {
+                    ffi::lua_pop(thread, 1);
+                    return self.push_next_protected(state);
+                }
+            }
+            let found = ffi::lua_next(thread, place) != 0;
+            if found {
+                ffi::lua_xmove(thread, state, 2);
+            }
+            Ok(found)
+        }
+    }
+
+    /// As [`push_next`](Self::push_next) for a key that has no value any more.
+    #[cold]
+    unsafe fn push_next_protected(&self, state: *mut ffi::lua_State) -> Result<bool> {
+        // SAFETY: passed on; the table is taken from below the results.
+        unsafe {
+            let mut held = self.table.hold(state);
+            self.push_last(state);
+            held.add(1);
+            let found = step_protected(state, &mut held)?;
+            if found {
+                ffi::lua_remove(state, -3);
+                held.release(3);
+            }
+            Ok(found)
         }
     }
 
@@ -99,12 +149,10 @@ impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
         let state = self.table.state()?;
         // SAFETY: a fixed number of pushes; key and value are on top while they are read.
         unsafe {
-            let mut held = self.table.hold(state);
-            self.push_last(state);
-            held.add(1);
-            if !step(state, &mut held, matches!(self.last, Key::Start))? {
+            if !self.push_next(state)? {
                 return Ok(None);
             }
+            let _held = Held::adopt(state, 2);
             self.keep(state, -2)?;
             let key = K::from_stack(-2, lua)?;
             Ok(Some((key, V::from_stack(-1, lua)?)))
@@ -173,7 +221,7 @@ where
 unsafe fn step(state: *mut ffi::lua_State, held: &mut Held, first: bool) -> Result<bool> {
     // SAFETY: see above.
     unsafe {
-        if !first && !is_present(state) {
+        if !first && !is_present(state, -2) {
             return step_protected(state, held);
         }
         let found = ffi::lua_next(state, -2) != 0;
@@ -186,13 +234,18 @@ unsafe fn step(state: *mut ffi::lua_State, held: &mut Held, first: bool) -> Resu
     }
 }
 
-/// Whether the table below the key on top has a value for it.
+/// Whether the table at `index` has a value for the key on top.
+///
+/// # Safety
+///
+/// `state` has a table at `index`, a key on top and a free place.
 #[inline(always)]
-unsafe fn is_present(state: *mut ffi::lua_State) -> bool {
+unsafe fn is_present(state: *mut ffi::lua_State, index: c_int) -> bool {
+    let index = if index < 0 { index - 1 } else { index };
     // SAFETY: a raw read does not raise.
     unsafe {
         ffi::lua_pushvalue(state, -1);
-        let present = ffi::lua_rawget(state, -3) != ffi::LUA_TNIL;
+        let present = ffi::lua_rawget(state, index) != ffi::LUA_TNIL;
         ffi::lua_pop(state, 1);
         present
     }

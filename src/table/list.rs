@@ -165,14 +165,10 @@ impl<'lua> Table<'lua> {
     pub fn raw_seti<V: IntoLua<'lua>>(&self, idx: usize, value: V) -> Result<()> {
         let state = self.state()?;
         let idx = Integer::try_from(idx).map_err(|_| out_of_bounds())?;
-        // SAFETY: a fixed number of pushes; the body holds nothing and pops both values.
+        // SAFETY: a fixed number of pushes.
         unsafe {
             let mut held = self.hold_with(state, value)?;
-            held.release(2);
-            access::with_memory(self.0.lua().inner(), state, 2, 0, |state| {
-                ffi::lua_rawseti(state, -2, idx);
-                ffi::lua_pop(state, 1);
-            })
+            access::raw_set_index(self.0.lua().inner(), state, &mut held, idx)
         }
     }
 

@@ -125,8 +125,8 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the value is on top.
         unsafe {
             if let Some(index) = key.to_lua_index() {
-                if !self.has_metatable() {
-                    let _held = self.hold_element(state, index);
+                let _held = self.hold_element(state, index);
+                if ffi::lua_type(state, -1) != ffi::LUA_TNIL || !self.has_metatable() {
                     return V::from_stack(-1, self.0.lua());
                 }
             }
@@ -160,6 +160,10 @@ impl<'lua> Table<'lua> {
         let state = self.state()?;
         // SAFETY: a fixed number of pushes.
         unsafe {
+            if let Some(index) = key.to_lua_index() {
+                let mut held = self.hold_with(state, value)?;
+                return access::set_index(self.0.lua().inner(), state, &mut held, index);
+            }
             let mut held = self.hold_with(state, key)?;
             value.push_into_stack(self.0.lua())?;
             held.add(1);
@@ -197,6 +201,10 @@ impl<'lua> Table<'lua> {
         let state = self.state()?;
         // SAFETY: a fixed number of pushes.
         unsafe {
+            if let Some(index) = key.to_lua_index() {
+                let mut held = self.hold_with(state, value)?;
+                return access::raw_set_index(self.0.lua().inner(), state, &mut held, index);
+            }
             let mut held = self.hold_with(state, key)?;
             value.push_into_stack(self.0.lua())?;
             held.add(1);
@@ -287,18 +295,18 @@ impl<'lua> Table<'lua> {
     /// An error in the metamethod, or a result of it that is no integer.
     pub fn len(&self) -> Result<Integer> {
         let state = self.state()?;
+        if !self.has_metatable() {
+            return Ok(self.raw_len() as Integer);
+        }
         // SAFETY: a fixed number of pushes; what may raise is protected.
         unsafe {
-            let mut held = self.hold(state);
-            if !access::has_metamethod(state, -1, c"__len") {
-                return Ok(ffi::lua_rawlen(state, -1) as Integer);
-            }
-            held.release(1);
+            self.0.push();
             protect(state, 1, 0, |state| ffi::luaL_len(state, -1))
         }
     }
 
     /// Returns the length as Lua's operator `#` gives it, without metamethods.
+    #[inline]
     pub fn raw_len(&self) -> usize {
         // SAFETY: a plain read.
         unsafe {

@@ -23,8 +23,7 @@ pub trait IntoLua<'lua>: Sized {
     /// Turns `self` into a Lua value.
     fn into_lua(self, lua: &'lua Lua) -> Result<Value<'lua>>;
 
-    /// The integer that `self` turns into, if it is a type that turns into nothing else: tables are indexed by integers
-    /// without pushing them.
+    /// The integer that `self` turns into, if that is known without pushing it: tables are then indexed directly.
     #[doc(hidden)]
     #[inline(always)]
     fn to_lua_index(&self) -> Option<Integer> {

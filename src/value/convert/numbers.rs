@@ -37,6 +37,11 @@ macro_rules! integers {
                 })
             }
 
+            #[inline(always)]
+            fn to_lua_index(&self) -> Option<Integer> {
+                cast(*self)
+            }
+
             #[inline]
             unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
                 // SAFETY: the caller guarantees one place; pushing a number does not raise.
