@@ -265,10 +265,8 @@ impl<'lua> Function<'lua> {
         // SAFETY: two values are pushed at most and held; reading an upvalue does not raise. `pop_or_panic` takes it.
         unsafe {
             self.0.push();
-            let mut held = Held::adopt(state, 1);
+            let _held = Held::adopt(state, 1);
             find_environment(state, -1)?;
-            held.add(1);
-            held.release(1);
             Some(Table(Ref::pop_or_panic(lua)))
         }
     }
@@ -297,7 +295,9 @@ impl<'lua> Function<'lua> {
                 let Some(index) = find_environment(state, 1) else {
                     return false;
                 };
-                ffi::luaL_loadstring(state, c"".as_ptr());
+                if ffi::luaL_loadstring(state, c"".as_ptr()) != ffi::LUA_OK {
+                    ffi::lua_error(state);
+                }
                 ffi::lua_pushvalue(state, 2);
                 ffi::lua_setupvalue(state, -2, 1);
                 ffi::lua_upvaluejoin(state, 1, index, -1, 1);
@@ -518,10 +518,10 @@ unsafe fn find_environment(state: *mut ffi::lua_State, index: c_int) -> Option<c
 
 /// The C string at `text`, nothing for null.
 unsafe fn text(text: *const std::os::raw::c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
     // SAFETY: the caller passes null or a C string.
-    (!text.is_null()).then(|| {
-        unsafe { CStr::from_ptr(text) }
-            .to_string_lossy()
-            .into_owned()
-    })
+    let text = unsafe { CStr::from_ptr(text) };
+    Some(text.to_string_lossy().into_owned())
 }

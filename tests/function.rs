@@ -425,3 +425,41 @@ fn the_stack_is_balanced_after_many_failing_calls() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn functions_that_capture_nothing_are_told_apart() -> Result<()> {
+    let lua = Lua::new();
+    fn double(_: &Lua, n: i64) -> Result<i64> {
+        Ok(2 * n)
+    }
+    let double = lua.create_function(double)?;
+    let negate = lua.create_function(|_, n: i64| Ok(-n))?;
+    assert_ne!(double, negate);
+    assert_eq!(double.call::<_, i64>(3)?, 6);
+    assert_eq!(negate.call::<_, i64>(3)?, -3);
+    Ok(())
+}
+
+#[test]
+fn a_value_of_no_size_is_dropped_with_its_function() -> Result<()> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static DROPS: AtomicUsize = AtomicUsize::new(0);
+    struct Token;
+    impl Drop for Token {
+        fn drop(&mut self) {
+            DROPS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let lua = Lua::new();
+    let token = Token;
+    let f = lua.create_function(move |_, ()| {
+        let _ = &token;
+        Ok(())
+    })?;
+    f.call::<_, ()>(())?;
+    assert_eq!(DROPS.load(Ordering::Relaxed), 0);
+    drop(f);
+    drop(lua);
+    assert_eq!(DROPS.load(Ordering::Relaxed), 1);
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! From Lua into Rust.
 //!
-//! A Rust function is a C closure with one upvalue, the cell that holds the Rust closure. The C function is generic over
+//! A Rust function is a C closure with one upvalue, the cell that holds the Rust closure, if it captures anything. The C function is generic over
 //! the closure's type, so that arguments are read from and results written to the stack without an intermediate form.
 
 use std::os::raw::c_int;
@@ -8,7 +8,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 
 use super::failure::{raise, Failure};
-use super::{cell, new_closure};
+use super::{cell, is_nothing, new_closure};
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -89,12 +89,17 @@ unsafe fn raise_destroyed(state: *mut ffi::lua_State) -> ! {
     }
 }
 
-/// The cell that is the first upvalue of the running C function.
+/// What the running C function was made with: see [`new_closure`].
 #[inline(always)]
 unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
-    // SAFETY: the C functions of this module are only made into closures with a cell of their type as upvalue.
+    // SAFETY: the C functions of this module are only made into closures by `new_closure`, with a value of their type. One
+    // that is nothing can be read at any aligned address.
     unsafe {
         let userdata = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1));
+        if is_nothing::<T>() {
+            let inner = NonNull::new_unchecked(userdata as *mut LuaInner);
+            return (inner, NonNull::dangling().as_ptr());
+        }
         (cell::instance(userdata), cell::value::<T>(userdata))
     }
 }

@@ -237,9 +237,11 @@ pub(crate) unsafe fn new_thread(
 
 /// Pushes a C closure over a cell that owns `value`. If there is no memory, `value` is dropped.
 ///
+/// A value that [is nothing](is_nothing) needs no cell: the upvalue then is the address of the instance.
+///
 /// # Safety
 ///
-/// As [`new_userdata`]. `function` is made for a cell of `T`.
+/// As [`new_userdata`]. `function` is made for a cell of `T`, or for none if `T` is nothing.
 pub(crate) unsafe fn new_closure<T>(
     inner: &LuaInner,
     state: *mut ffi::lua_State,
@@ -248,7 +250,12 @@ pub(crate) unsafe fn new_closure<T>(
 ) -> Result<()> {
     // SAFETY: as in `new_userdata`; an error leaves the cell to the collector.
     unsafe {
-        cell::push_plain(inner, state, value)?;
+        if is_nothing::<T>() {
+            std::mem::forget(value);
+            ffi::lua_pushlightuserdata(state, inner as *const LuaInner as *mut c_void);
+        } else {
+            cell::push_plain(inner, state, value)?;
+        }
         if inner.infallible_memory() {
             ffi::lua_pushcclosure(state, function, 1);
             return Ok(());
@@ -257,4 +264,10 @@ pub(crate) unsafe fn new_closure<T>(
             ffi::lua_pushcclosure(state, function, 1)
         })
     }
+}
+
+/// Whether a `T` takes no memory and needs no drop, as a function or a closure that captures nothing. One such value that
+/// was forgotten is as good as one kept anywhere.
+pub(crate) const fn is_nothing<T>() -> bool {
+    std::mem::size_of::<T>() == 0 && !std::mem::needs_drop::<T>()
 }
