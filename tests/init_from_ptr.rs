@@ -232,8 +232,8 @@ fn a_finalizer_that_runs_after_the_end_gets_a_lua_error() -> Result<()> {
     };
     lua.globals().set("count", count)?;
     // SAFETY: `report` keeps to what a C function may do.
-    lua.globals()
-        .set("report", unsafe { lua.create_c_function(report)? })?;
+    let report = unsafe { lua.create_c_function(report)? };
+    lua.globals().set("report", report)?;
     // Made after the instance, so it is finalized before it.
     lua.load("late = setmetatable({}, { __gc = function() count() end })")
         .exec()?;
