@@ -1,8 +1,10 @@
 //! Instances in a VM that somebody else made.
 
+#[cfg(not(feature = "send"))]
 use std::cell::Cell;
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+#[cfg(not(feature = "send"))]
 use std::rc::Rc;
 
 use mlua::{ffi, lua_State, Error, Function, Lua, Result, StdLib, Table};
@@ -41,8 +43,10 @@ impl Host {
     }
 }
 
+#[cfg(not(feature = "send"))]
 struct OnDrop(Rc<Cell<u32>>);
 
+#[cfg(not(feature = "send"))]
 impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.set(self.0.get() + 1);
