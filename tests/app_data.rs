@@ -1,8 +1,6 @@
 //! Data that an instance carries.
 
-use std::cell::Cell;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::rc::Rc;
 
 use mlua::{Lua, Result};
 
@@ -86,46 +84,84 @@ fn callbacks_see_it() -> Result<()> {
     Ok(())
 }
 
-struct OnDrop(Rc<Cell<u32>>);
-
-impl Drop for OnDrop {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() + 1);
-    }
-}
-
 #[cfg(not(feature = "send"))]
-#[test]
-fn it_is_dropped_once_with_the_instance() {
-    let drops = Rc::new(Cell::new(0));
-    let lua = Lua::new();
-    lua.set_app_data(OnDrop(drops.clone()));
-    let old = lua.set_app_data(OnDrop(drops.clone()));
-    assert_eq!(drops.get(), 0);
-    drop(old);
-    assert_eq!(drops.get(), 1);
-    drop(lua);
-    assert_eq!(drops.get(), 2);
-}
+mod drops {
+    use std::cell::Cell;
+    use std::rc::Rc;
 
-#[cfg(not(feature = "send"))]
-#[test]
-fn a_destructor_may_use_the_app_data() {
-    struct Replaces(&'static Lua, Rc<Cell<u32>>);
+    use mlua::Lua;
 
-    impl Drop for Replaces {
+    struct OnDrop(Rc<Cell<u32>>);
+
+    impl Drop for OnDrop {
         fn drop(&mut self) {
-            self.0.set_app_data(7u8);
-            self.1.set(1);
+            self.0.set(self.0.get() + 1);
         }
     }
 
-    let drops = Rc::new(Cell::new(0));
-    let lua = Lua::new().into_static();
-    lua.set_app_data(Replaces(lua, drops.clone()));
-    drop(lua.remove_app_data::<Replaces>());
-    assert_eq!(drops.get(), 1);
-    assert_eq!(lua.remove_app_data::<u8>(), Some(7));
-    // SAFETY: nothing borrows from it any more.
-    drop(unsafe { Lua::from_static(lua) });
+    #[test]
+    fn it_is_dropped_once_with_the_instance() {
+        let drops = Rc::new(Cell::new(0));
+        let lua = Lua::new();
+        lua.set_app_data(OnDrop(drops.clone()));
+        let old = lua.set_app_data(OnDrop(drops.clone()));
+        assert_eq!(drops.get(), 0);
+        drop(old);
+        assert_eq!(drops.get(), 1);
+        drop(lua);
+        assert_eq!(drops.get(), 2);
+    }
+
+    #[test]
+    fn a_destructor_may_use_the_app_data() {
+        struct Replaces(&'static Lua, Rc<Cell<u32>>);
+
+        impl Drop for Replaces {
+            fn drop(&mut self) {
+                self.0.set_app_data(7u8);
+                self.1.set(1);
+            }
+        }
+
+        let drops = Rc::new(Cell::new(0));
+        let lua = Lua::new().into_static();
+        lua.set_app_data(Replaces(lua, drops.clone()));
+        drop(lua.remove_app_data::<Replaces>());
+        assert_eq!(drops.get(), 1);
+        assert_eq!(lua.remove_app_data::<u8>(), Some(7));
+        // SAFETY: nothing borrows from it any more.
+        drop(unsafe { Lua::from_static(lua) });
+    }
+
+    #[cfg(feature = "weak-owned")]
+    #[test]
+    fn a_borrow_through_a_handle_keeps_the_instance_open() {
+        use mlua::{FromLua, Result, Value};
+
+        /// Lets a conversion keep its `&'lua Lua`.
+        struct Keeps<'lua>(&'lua Lua);
+
+        impl<'lua> FromLua<'lua> for Keeps<'lua> {
+            fn from_lua(_: Value<'lua>, lua: &'lua Lua) -> Result<Self> {
+                Ok(Keeps(lua))
+            }
+        }
+
+        let drops = Rc::new(Cell::new(0));
+        let lua = Lua::new();
+        lua.set_app_data(OnDrop(drops.clone()));
+        let handle = lua.globals().into_owned();
+        let Keeps(view) = handle.upgrade().get("anything").unwrap();
+        let borrow = view.app_data_ref::<OnDrop>().unwrap();
+        drop(lua);
+        assert!(handle.is_alive());
+        assert_eq!((drops.get(), borrow.0.get()), (0, 0));
+        drop(borrow);
+        assert!(!handle.is_alive());
+        assert_eq!(drops.get(), 1);
+        let gone = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            drop(view.app_data_ref::<OnDrop>())
+        }));
+        assert!(gone.is_err());
+    }
 }

@@ -1,8 +1,10 @@
 //! Instances in a VM that somebody else made.
 
+#[cfg(not(feature = "send"))]
 use std::cell::Cell;
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+#[cfg(not(feature = "send"))]
 use std::rc::Rc;
 
 use mlua::{ffi, lua_State, Error, Function, Lua, Result, StdLib, Table};
@@ -41,8 +43,10 @@ impl Host {
     }
 }
 
+#[cfg(not(feature = "send"))]
 struct OnDrop(Rc<Cell<u32>>);
 
+#[cfg(not(feature = "send"))]
 impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.set(self.0.get() + 1);
@@ -232,8 +236,8 @@ fn a_finalizer_that_runs_after_the_end_gets_a_lua_error() -> Result<()> {
     };
     lua.globals().set("count", count)?;
     // SAFETY: `report` keeps to what a C function may do.
-    lua.globals()
-        .set("report", unsafe { lua.create_c_function(report)? })?;
+    let report = unsafe { lua.create_c_function(report)? };
+    lua.globals().set("report", report)?;
     // Made after the instance, so it is finalized before it.
     lua.load("late = setmetatable({}, { __gc = function() count() end })")
         .exec()?;

@@ -91,6 +91,8 @@ impl Lua {
             }
             inner.attach(state, state, true);
             ffi::lua_atpanic(state, unprotected);
+            // Nothing of what is made here is garbage.
+            ffi::lua_gc(state, ffi::LUA_GCSTOP);
             // With our own allocator this does not fail at this size.
             set_inner(state, block.as_ptr());
             set_up(block, state)?;
@@ -102,6 +104,7 @@ impl Lua {
                     pcall::install(state);
                 }
             })?;
+            ffi::lua_gc(state, ffi::LUA_GCRESTART);
         }
         Ok(lua)
     }

@@ -36,10 +36,6 @@ impl Memory {
         self.limit.replace(limit)
     }
 
-    pub(crate) fn has_limit(&self) -> bool {
-        self.limit.get() != 0
-    }
-
     /// Runs `f` with the limit lifted. `f` must not run code of the user.
     pub(crate) fn without_limit<R>(&self, f: impl FnOnce() -> R) -> R {
         let before = self.lifted.replace(true);

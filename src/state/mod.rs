@@ -104,10 +104,11 @@ impl Lua {
         let wanted = i32::try_from(n)
             .ok()
             .and_then(|n| n.checked_add(STACK_RESERVE));
+        let n = wanted.ok_or(Error::StackError)?;
         // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
-        match wanted {
-            Some(n) if unsafe { ffi::lua_checkstack(self.state(), n) } != 0 => Ok(()),
-            _ => Err(Error::StackError),
+        match unsafe { ffi::lua_checkstack(self.state(), n) } {
+            0 => Err(Error::StackError),
+            _ => Ok(()),
         }
     }
 
