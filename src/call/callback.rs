@@ -49,10 +49,14 @@ where
     unsafe { raise(inner, state, failure) }
 }
 
-/// The cell that is the first upvalue of the running C function.
+/// The instance, and the value in the cell that is the first upvalue of the running C function.
+///
+/// # Safety
+///
+/// The C function that runs on `state` was made by [`new_closure`] with a `T`.
 #[inline(always)]
-unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
-    // SAFETY: the C functions of this module are only made into closures with a cell of their type as upvalue.
+pub(crate) unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
+    // SAFETY: `new_closure` has made a cell of `T` the first upvalue.
     unsafe {
         let userdata = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1));
         (cell::instance(userdata), cell::value::<T>(userdata))
