@@ -37,7 +37,10 @@ pub use crate::state::{
 pub use crate::string::String;
 pub use crate::table::{Table, TableExt, TablePairs, TableSequence};
 pub use crate::thread::{Thread, ThreadStatus};
-pub use crate::userdata::AnyUserData;
+pub use crate::userdata::{
+    AnyUserData, AnyUserDataExt, MetaMethod, UserData, UserDataFields, UserDataMetatable,
+    UserDataMethods, UserDataRef, UserDataRefMut, UserDataRegistry,
+};
 pub use crate::value::{
     FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, LightUserData, MultiValue, Nil, Value, Variadic,
 };

@@ -89,11 +89,14 @@ unsafe fn raise_destroyed(state: *mut ffi::lua_State) -> ! {
     }
 }
 
-/// What the running C function was made with: see [`new_closure`].
+/// The instance, and what the running C function was made with: see [`new_closure`].
+///
+/// # Safety
+///
+/// The C function that runs on `state` was made by [`new_closure`] with a `T`.
 #[inline(always)]
-unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
-    // SAFETY: the C functions of this module are only made into closures by `new_closure`, with a value of their type. One
-    // that is nothing can be read at any aligned address.
+pub(crate) unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
+    // SAFETY: `new_closure` has made the first upvalue. A value that is nothing can be read at any aligned address.
     unsafe {
         let userdata = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1));
         if is_nothing::<T>() {

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::error::Result;
 use crate::thread::ThreadStatus;
-//@#[cfg(feature = "weak-owned")]
-//@use crate::userdata::{UserDataRef, UserDataRefMut};
+#[cfg(feature = "weak-owned")]
+use crate::userdata::{UserDataRef, UserDataRefMut};
 #[cfg(feature = "weak-owned")]
 use crate::value::{FromLua, IntoLua};
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -99,64 +99,64 @@ impl OwnedThread {
     }
 }
 
-//@impl OwnedAnyUserData {
-//@    /// Takes the value out of the userdata, as [`AnyUserData::take`](crate::AnyUserData::take).
-//@    ///
-//@    /// # Errors
-//@    ///
-//@    /// Those of `AnyUserData::take`, and with `weak-owned` [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the
-//@    /// instance is closed.
-//@    pub fn take<T: 'static>(&self) -> Result<T> {
-//@        proxy!(self).take()
-//@    }
-//@}
-//@
-//@#[cfg(feature = "weak-owned")]
-//@impl OwnedAnyUserData {
-//@    /// Borrows the value in the userdata, as [`AnyUserData::borrow`](crate::AnyUserData::borrow). The guard keeps the
-//@    /// instance open.
-//@    ///
-//@    /// # Errors
-//@    ///
-//@    /// Those of `AnyUserData::borrow`, and [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the instance is closed.
-//@    pub fn borrow<T: 'static>(&self) -> Result<UserDataRef<'_, T>> {
-//@        UserDataRef::new(self.try_upgrade()?)
-//@    }
-//@
-//@    /// Borrows the value in the userdata mutably, as [`AnyUserData::borrow_mut`](crate::AnyUserData::borrow_mut). The guard
-//@    /// keeps the instance open.
-//@    ///
-//@    /// # Errors
-//@    ///
-//@    /// Those of `AnyUserData::borrow_mut`, and [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the instance is closed.
-//@    pub fn borrow_mut<T: 'static>(&self) -> Result<UserDataRefMut<'_, T>> {
-//@        UserDataRefMut::new(self.try_upgrade()?)
-//@    }
-//@}
-//@
-//@#[cfg(not(feature = "weak-owned"))]
-//@impl OwnedAnyUserData {
-//@    /// Borrows the value in the userdata, as [`AnyUserData::borrow`](crate::AnyUserData::borrow).
-//@    ///
-//@    /// # Errors
-//@    ///
-//@    /// Those of `AnyUserData::borrow`.
-//@    pub fn borrow<T: 'static>(&self) -> Result<std::cell::Ref<'_, T>> {
-//@        // SAFETY: the handle keeps both the instance and the value for as long as it is borrowed, as the proxy would.
-//@        unsafe { crate::userdata::borrow_unbound(&self.to_ref()) }
-//@    }
-//@
-//@    /// Borrows the value in the userdata mutably, as [`AnyUserData::borrow_mut`](crate::AnyUserData::borrow_mut).
-//@    ///
-//@    /// # Errors
-//@    ///
-//@    /// Those of `AnyUserData::borrow_mut`.
-//@    pub fn borrow_mut<T: 'static>(&self) -> Result<std::cell::RefMut<'_, T>> {
-//@        // SAFETY: as in `borrow`.
-//@        unsafe { crate::userdata::borrow_mut_unbound(&self.to_ref()) }
-//@    }
-//@}
-//@
+impl OwnedAnyUserData {
+    /// Takes the value out of the userdata, as [`AnyUserData::take`](crate::AnyUserData::take).
+    ///
+    /// # Errors
+    ///
+    /// Those of `AnyUserData::take`, and with `weak-owned` [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the
+    /// instance is closed.
+    pub fn take<T: 'static>(&self) -> Result<T> {
+        proxy!(self).take()
+    }
+}
+
+#[cfg(feature = "weak-owned")]
+impl OwnedAnyUserData {
+    /// Borrows the value in the userdata, as [`AnyUserData::borrow`](crate::AnyUserData::borrow). The guard keeps the
+    /// instance open.
+    ///
+    /// # Errors
+    ///
+    /// Those of `AnyUserData::borrow`, and [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the instance is closed.
+    pub fn borrow<T: 'static>(&self) -> Result<UserDataRef<'_, T>> {
+        UserDataRef::new(self.try_upgrade()?)
+    }
+
+    /// Borrows the value in the userdata mutably, as [`AnyUserData::borrow_mut`](crate::AnyUserData::borrow_mut). The guard
+    /// keeps the instance open.
+    ///
+    /// # Errors
+    ///
+    /// Those of `AnyUserData::borrow_mut`, and [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the instance is closed.
+    pub fn borrow_mut<T: 'static>(&self) -> Result<UserDataRefMut<'_, T>> {
+        UserDataRefMut::new(self.try_upgrade()?)
+    }
+}
+
+#[cfg(not(feature = "weak-owned"))]
+impl OwnedAnyUserData {
+    /// Borrows the value in the userdata, as [`AnyUserData::borrow`](crate::AnyUserData::borrow).
+    ///
+    /// # Errors
+    ///
+    /// Those of `AnyUserData::borrow`.
+    pub fn borrow<T: 'static>(&self) -> Result<std::cell::Ref<'_, T>> {
+        // SAFETY: the handle keeps both the instance and the value for as long as it is borrowed, as the proxy would.
+        unsafe { crate::userdata::borrow_unbound(&self.to_ref()) }
+    }
+
+    /// Borrows the value in the userdata mutably, as [`AnyUserData::borrow_mut`](crate::AnyUserData::borrow_mut).
+    ///
+    /// # Errors
+    ///
+    /// Those of `AnyUserData::borrow_mut`.
+    pub fn borrow_mut<T: 'static>(&self) -> Result<std::cell::RefMut<'_, T>> {
+        // SAFETY: as in `borrow`.
+        unsafe { crate::userdata::borrow_mut_unbound(&self.to_ref()) }
+    }
+}
+
 #[cfg(feature = "weak-owned")]
 impl OwnedString {
     /// The string as UTF-8. The guard keeps the instance open.

@@ -1,0 +1,232 @@
+//! The cell: what lies in the memory of a userdata of ours.
+//!
+//! A cell is `{ Header, RefCell<P> }`. The metatable says which type `T` it is about ([`TypeMap`](super::types::TypeMap)),
+//! the header what `P` is: `T` itself, or a reference to a `T` that lives outside of Lua for as long as a scope.
+//!
+//! * C1. `P` is as the header says for as long as the userdata has the metatable that it was made with. What moves the value
+//!   out, or drops it, first gives the userdata the metatable of destructed userdata ([`destruct`]).
+//! * C2. A value is moved out or dropped only if its `RefCell` is not borrowed.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::mem;
+use std::os::raw::{c_int, c_void};
+use std::ptr::{self, NonNull};
+
+use super::types::{metatable_at, Found, TypeKey};
+use crate::call::cell::run_drop;
+use crate::call::new_userdata;
+use crate::error::{Error, Result};
+use crate::handle::slots::Slot;
+use crate::state::LuaInner;
+
+/// What a cell of type `T` holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Kind {
+    /// A `T`.
+    Value,
+    /// A `&T`.
+    Ref,
+    /// A `&mut T`.
+    RefMut,
+}
+
+#[repr(C)]
+struct Header {
+    kind: Kind,
+}
+
+/// The alignment that Lua gives to userdata. A value that wants more lies that much further in.
+const ALIGN: usize = 8;
+
+/// User values of each userdata: the first, and a table for the others.
+pub(super) const USER_VALUES: c_int = 2;
+
+/// Pushes a userdata that holds `value`. If there is no memory, `value` is dropped.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance with 4 free places. `metatable` is in the map for the type that `value` is of
+/// or refers to, as `kind` says. If it refers to one, the userdata is destructed before that reference ends.
+#[inline]
+pub(crate) unsafe fn push<P>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    value: P,
+    kind: Kind,
+    metatable: Slot,
+) -> Result<()> {
+    let size = mem::size_of::<Header>()
+        + mem::size_of::<RefCell<P>>()
+        + mem::align_of::<RefCell<P>>().saturating_sub(ALIGN);
+    // SAFETY: the memory is large enough for both, whatever `cell` skips for alignment. Setting a metatable does not raise.
+    unsafe {
+        let userdata = new_userdata(inner, state, size, USER_VALUES)?;
+        (userdata as *mut Header).write(Header { kind });
+        cell::<P>(userdata).write(RefCell::new(value));
+        inner.slots.push(metatable, state);
+        ffi::lua_setmetatable(state, -2);
+    }
+    Ok(())
+}
+
+/// The `RefCell` in the cell at `userdata`.
+///
+/// # Safety
+///
+/// `userdata` is a cell that holds a `P`.
+#[inline(always)]
+pub(crate) unsafe fn cell<P>(userdata: *mut c_void) -> *mut RefCell<P> {
+    // SAFETY: `push` has made room for this.
+    unsafe {
+        let after = (userdata as *mut u8).add(mem::size_of::<Header>());
+        if mem::align_of::<RefCell<P>>() <= ALIGN {
+            after as *mut RefCell<P>
+        } else {
+            after.add(after.align_offset(mem::align_of::<RefCell<P>>())) as *mut RefCell<P>
+        }
+    }
+}
+
+/// What the cell at `userdata` holds.
+///
+/// # Safety
+///
+/// `userdata` is a cell.
+#[inline(always)]
+pub(crate) unsafe fn kind(userdata: *mut c_void) -> Kind {
+    // SAFETY: every cell begins with its header.
+    unsafe { (*(userdata as *const Header)).kind }
+}
+
+/// Borrows the value of type `T` that the cell at `userdata` holds or refers to.
+///
+/// # Safety
+///
+/// `userdata` is a cell of type `T`. The result must not outlive the userdata; that the value itself lives as long is seen to
+/// by C2 and by the scope.
+#[inline]
+pub(crate) unsafe fn borrow<'a, T: 'a>(userdata: *mut c_void) -> Result<Ref<'a, T>> {
+    // SAFETY: C1.
+    unsafe {
+        match kind(userdata) {
+            Kind::Value => (*cell::<T>(userdata)).try_borrow().ok(),
+            Kind::Ref => try_borrow::<&'a T>(userdata).map(|r| Ref::map(r, |r| *r)),
+            Kind::RefMut => try_borrow::<&'a mut T>(userdata).map(|r| Ref::map(r, |r| &**r)),
+        }
+    }
+    .ok_or(Error::UserDataBorrowError)
+}
+
+/// Borrows the value of type `T` that the cell at `userdata` holds or refers to, mutably.
+///
+/// # Safety
+///
+/// As [`borrow`].
+#[inline]
+pub(crate) unsafe fn borrow_mut<'a, T: 'a>(userdata: *mut c_void) -> Result<RefMut<'a, T>> {
+    // SAFETY: C1.
+    unsafe {
+        match kind(userdata) {
+            Kind::Value => (*cell::<T>(userdata)).try_borrow_mut().ok(),
+            Kind::Ref => None,
+            Kind::RefMut => (*cell::<&'a mut T>(userdata))
+                .try_borrow_mut()
+                .ok()
+                .map(|r| RefMut::map(r, |r| &mut **r)),
+        }
+    }
+    .ok_or(Error::UserDataBorrowMutError)
+}
+
+unsafe fn try_borrow<'a, P: 'a>(userdata: *mut c_void) -> Option<Ref<'a, P>> {
+    // SAFETY: passed on.
+    unsafe { (*cell::<P>(userdata)).try_borrow().ok() }
+}
+
+/// Whether the value in the cell at `userdata` is borrowed.
+///
+/// # Safety
+///
+/// `userdata` is a cell that holds a `P`.
+pub(crate) unsafe fn is_borrowed<P>(userdata: *mut c_void) -> bool {
+    // SAFETY: passed on.
+    unsafe { (*cell::<P>(userdata)).try_borrow_mut().is_err() }
+}
+
+/// Moves the value of type `T` out of the userdata at `index`, which is destructed by that.
+///
+/// # Safety
+///
+/// `found` is the userdata at `index` of `state`, a running state of the instance with 2 free places.
+pub(crate) unsafe fn take<T: 'static>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    index: c_int,
+    found: Found,
+) -> Result<T> {
+    if found.key != TypeKey::Static(std::any::TypeId::of::<T>()) {
+        return Err(Error::UserDataTypeMismatch);
+    }
+    // SAFETY: a cell of type `T`, and a `T` in it where that is read; C1, C2.
+    unsafe {
+        match kind(found.userdata) {
+            Kind::Value if is_borrowed::<T>(found.userdata) => Err(Error::UserDataBorrowMutError),
+            Kind::Value => {
+                destruct(inner, state, index);
+                Ok(ptr::read(cell::<T>(found.userdata)).into_inner())
+            }
+            Kind::Ref => Err(Error::UserDataBorrowMutError),
+            Kind::RefMut => Err(Error::UserDataTypeMismatch),
+        }
+    }
+}
+
+/// Gives the userdata at `index` the metatable of destructed userdata. Its value is the caller's from here on.
+///
+/// # Safety
+///
+/// A userdata of ours is at `index` of `state`, a running state of the instance with 2 free places.
+pub(crate) unsafe fn destruct(inner: &LuaInner, state: *mut ffi::lua_State, index: c_int) {
+    let metatable = inner.types.destructed();
+    let metatable = metatable.expect("made before the first metatable of userdata");
+    // SAFETY: setting a metatable does not raise; this one has no `__gc`.
+    unsafe {
+        ffi::lua_pushvalue(state, index);
+        inner.slots.push(metatable, state);
+        ffi::lua_setmetatable(state, -2);
+        ffi::lua_pop(state, 1);
+    }
+}
+
+/// `__gc` of userdata of type `T`. Its upvalues are the instance and the address of the metatable, as light userdata, and
+/// the metatable of destructed userdata.
+///
+/// Libraries for debugging can call it with anything at any time, so it looks at what it gets. A value that is borrowed is
+/// leaked: that takes a borrow that has escaped from a finalizer while the VM is closed.
+///
+/// # Safety
+///
+/// Called by Lua, as a closure with these upvalues.
+pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: only userdata with the metatable in the upvalue are read, and those are cells of type `T`. C1, C2. Nothing here
+    // raises.
+    unsafe {
+        let metatable = ffi::lua_touserdata(state, ffi::lua_upvalueindex(2));
+        if metatable_at(state, 1) != metatable as *const c_void {
+            return 0;
+        }
+        let userdata = ffi::lua_touserdata(state, 1);
+        if kind(userdata) != Kind::Value {
+            return 0;
+        }
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3));
+        ffi::lua_setmetatable(state, 1);
+        if !is_borrowed::<T>(userdata) {
+            let inner = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)) as *mut LuaInner;
+            let inner = NonNull::new_unchecked(inner);
+            run_drop(inner, state, || ptr::drop_in_place(cell::<T>(userdata)));
+        }
+    }
+    0
+}
