@@ -267,6 +267,10 @@ impl<'lua> Function<'lua> {
             self.0.push();
             let _held = Held::adopt(state, 1);
             find_environment(state, -1)?;
+            if ffi::lua_type(state, -1) != ffi::LUA_TTABLE {
+                ffi::lua_pop(state, 1);
+                return None;
+            }
             Some(Table(Ref::pop_or_panic(lua)))
         }
     }
@@ -507,7 +511,7 @@ unsafe fn find_environment(state: *mut ffi::lua_State, index: c_int) -> Option<c
             if name.is_null() {
                 break;
             }
-            if CStr::from_ptr(name) == c"_ENV" && ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+            if CStr::from_ptr(name) == c"_ENV" {
                 return Some(n);
             }
             ffi::lua_pop(state, 1);

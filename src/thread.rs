@@ -166,7 +166,7 @@ impl<'lua> Thread<'lua> {
             }
             func.0.push_to(lua)?;
             let mut held = Held::adopt(state, 1);
-            let status = ffi::lua_closethread(thread, state);
+            let status = close(thread, state);
             if status != ffi::LUA_OK {
                 ffi::lua_xmove(thread, state, 1);
                 return Err(pop_error(state, status));
@@ -220,6 +220,24 @@ unsafe fn is_active(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
     unsafe {
         ffi::lua_status(thread) == ffi::LUA_OK
             && ffi::lua_getstack(thread, 0, debug.as_mut_ptr()) != 0
+    }
+}
+
+/// Clears the stack of `thread` and closes its variables; on an error leaves the error object there.
+///
+/// # Safety
+///
+/// Nothing runs on `thread`; `from` is the running state.
+unsafe fn close(thread: *mut ffi::lua_State, from: *mut ffi::lua_State) -> c_int {
+    // SAFETY: passed on. A Lua of the system may be too old to be told who closes the coroutine.
+    #[cfg(feature = "vendored")]
+    unsafe {
+        ffi::lua_closethread(thread, from)
+    }
+    #[cfg(not(feature = "vendored"))]
+    unsafe {
+        let _ = from;
+        ffi::lua_resetthread(thread)
     }
 }
 

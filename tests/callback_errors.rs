@@ -90,6 +90,25 @@ fn the_traceback_names_what_lua_can_name() -> Result<()> {
 }
 
 #[test]
+fn a_deep_stack_is_shown_in_part() -> Result<()> {
+    let lua = instance()?;
+    let code = "local f, n = ... \
+                local function r(n) if n == 0 then f() else r(n - 1) end return 1 end r(n)";
+    let fail: Function = lua.globals().get("fail")?;
+    for (depth, lines, skipped) in [(19, 24, None), (20, 24, Some(1)), (100, 24, Some(81))] {
+        let chunk = lua.load(code).set_name("=c");
+        let shown = chunk.call::<_, ()>((&fail, depth)).unwrap_err().to_string();
+        assert_eq!(shown.lines().count(), lines, "{shown}");
+        let skips = skipped.map(|n| format!("\t...\t(skipping {n} levels)"));
+        assert_eq!(
+            shown.lines().find(|line| line.contains("skipping")),
+            skips.as_deref()
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn a_bad_argument_is_named_by_its_position() -> Result<()> {
     let lua = Lua::new();
     let f = lua.create_function(|_, (_, _): (i64, String)| Ok(()))?;

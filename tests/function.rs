@@ -377,6 +377,18 @@ fn an_environment_is_found_among_other_upvalues() -> Result<()> {
 }
 
 #[test]
+fn an_environment_that_is_no_table_can_be_replaced() -> Result<()> {
+    let lua = Lua::new();
+    let f: Function = lua
+        .load("local _ENV = 5; return function() return x end")
+        .eval()?;
+    assert_eq!(f.environment(), None);
+    assert!(f.set_environment(lua.load("{ x = 2 }").eval()?)?);
+    assert_eq!(f.call::<_, i64>(())?, 2);
+    Ok(())
+}
+
+#[test]
 fn functions_without_globals_have_no_environment() -> Result<()> {
     let lua = Lua::new();
     let rust = lua.create_function(|_, ()| Ok(()))?;
@@ -384,10 +396,7 @@ fn functions_without_globals_have_no_environment() -> Result<()> {
     let pure: Function = lua
         .load("local up = {}; return function() return up end")
         .eval()?;
-    let number: Function = lua
-        .load("local _ENV = 5; return function() return _ENV end")
-        .eval()?;
-    for f in [rust, print, pure, number] {
+    for f in [rust, print, pure] {
         assert_eq!(f.environment(), None);
         assert!(!f.set_environment(lua.globals())?);
     }

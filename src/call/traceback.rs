@@ -115,7 +115,8 @@ pub(crate) unsafe fn traceback(
         name_globals(super::inner_of(state).as_ref(), state, &mut levels);
         for (i, level) in levels.iter().enumerate() {
             if skipped > 0 && i == HEAD as usize {
-                let _ = write!(text, "\n\t...\t(skipping {skipped} levels)");
+                // Lua's text does not count the level in whose place it stands.
+                let _ = write!(text, "\n\t...\t(skipping {} levels)", skipped - 1);
             }
             write_level(&mut text, level);
         }
@@ -133,7 +134,7 @@ unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>,
     // SAFETY: passed on.
     let depth = unsafe { depth(thread) };
     let count = depth - first;
-    let skipped = if count > HEAD + TAIL {
+    let skipped = if count > HEAD + TAIL + 1 {
         count - HEAD - TAIL
     } else {
         0
