@@ -536,7 +536,7 @@ fn a_debug_keeps_the_instance_open_inside_a_call() {
     let inspect = view.create_function(move |lua, ()| {
         let debug = lua.inspect_stack(1).unwrap();
         drops.drop_lua();
-        Ok((debug.curr_line(), debug.source().what.into_owned()))
+        Ok((debug.curr_line(), debug.source().what))
     });
     let run = view.load("local inspect = ...\nlocal line, what = inspect()\nreturn line, what").into_function().unwrap();
     let (line, what): (i64, String) = run.call(inspect.unwrap()).unwrap();
