@@ -6,8 +6,8 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
 
 use mlua::{
-    AnyUserData, Error, FromLua, Function, IntoLua, Lua, MultiValue, OwnedFunction, OwnedTable, OwnedThread, OwnedValue,
-    Result, String as LuaString, Table, TableExt, Thread, ThreadStatus, UserData, UserDataMethods, Value, Variadic,
+    AnyUserData, Error, FromLua, Function, IntoLua, Lua, LuaOptions, MultiValue, OwnedFunction, OwnedTable, OwnedThread, OwnedValue,
+    Result, StdLib, String as LuaString, Table, TableExt, Thread, ThreadStatus, UserData, UserDataMethods, Value, Variadic,
 };
 
 use crate::kit::{assert_destroyed, assert_mismatched, panic_message, root, stored_view, Log, OnDrop, Owner, Tally};
@@ -431,8 +431,9 @@ fn a_panic_crosses_an_upgraded_function() {
 }
 
 #[test]
-fn a_panic_crosses_pcall_and_coroutines() {
-    let lua = Lua::new();
+fn a_panic_crosses_everything_in_lua() {
+    let options = LuaOptions::new().catch_rust_panics(false);
+    let lua = Lua::new_with(StdLib::ALL_SAFE, options).unwrap();
     let weak = lua.weak();
     let panics = lua.create_function(|_, ()| -> Result<()> { panic!("through everything") }).unwrap();
     lua.globals().set("panics", panics).unwrap();
@@ -441,7 +442,7 @@ fn a_panic_crosses_pcall_and_coroutines() {
         "xpcall(panics, function(e) return e end)",
         "coroutine.wrap(panics)()",
         "local ok, e = coroutine.resume(coroutine.create(panics)) error(e)",
-        "setmetatable({}, {__index = panics})[1] = setmetatable({}, {__index = panics})[1]",
+        "local _ = setmetatable({}, {__index = panics})[1]",
         "local c <close> = setmetatable({}, {__close = panics})",
         "table.sort({3, 2, 1}, panics)",
         "string.gsub('abc', '.', panics)",
@@ -450,6 +451,21 @@ fn a_panic_crosses_pcall_and_coroutines() {
         assert_eq!(panic_message(|| handle.call::<_, ()>(())), "through everything", "{code}");
         assert_eq!(lua.load("return 6 * 7").eval::<i64>().unwrap(), 42, "{code}");
     }
+    drop(lua);
+    assert!(!weak.is_alive());
+}
+
+#[test]
+fn a_panic_that_pcall_caught_is_gone() {
+    let lua = Lua::new();
+    let weak = lua.weak();
+    let panics = lua.create_function(|_, ()| -> Result<()> { panic!("caught") }).unwrap();
+    lua.globals().set("panics", panics).unwrap();
+    let catch: OwnedFunction = lua.load("return not pcall(panics), not xpcall(panics, print)").into_function().unwrap().into_owned();
+    assert_eq!(catch.call::<_, (bool, bool)>(()).unwrap(), (true, true));
+    // What was caught can be thrown again.
+    let again: OwnedFunction = lua.load("local _, e = pcall(panics) error(e)").into_function().unwrap().into_owned();
+    assert_eq!(panic_message(|| again.call::<_, ()>(())), "caught");
     drop(lua);
     assert!(!weak.is_alive());
 }
