@@ -17,6 +17,7 @@ use crate::call::cell::run_drop;
 use crate::call::new_userdata;
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
+use crate::state::close::ensure_finalizer;
 use crate::state::LuaInner;
 
 /// What a cell of type `T` holds.
@@ -66,6 +67,10 @@ pub(crate) unsafe fn push<P>(
         cell::<P>(userdata).write(RefCell::new(value));
         inner.slots.push(metatable, state);
         ffi::lua_setmetatable(state, -2);
+        if let Err(error) = ensure_finalizer(inner, state) {
+            ffi::lua_pop(state, 1);
+            return Err(error);
+        }
     }
     Ok(())
 }
