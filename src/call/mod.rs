@@ -46,11 +46,9 @@ impl Internals {
                 set_function(state, c"__gc", cell::collect);
                 ffi::lua_pushboolean(state, 0);
                 ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
-                ffi::lua_createtable(state, 0, 4);
+                ffi::lua_createtable(state, 0, 3);
                 set_function(state, c"__gc", cell::collect);
                 set_function(state, c"__tostring", failure::failure_tostring);
-                ffi::lua_pushstring(state, c"error".as_ptr());
-                ffi::lua_setfield(state, -2, c"__name".as_ptr());
                 ffi::lua_pushboolean(state, 0);
                 ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
             })?;

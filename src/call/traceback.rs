@@ -28,7 +28,7 @@ const STACK: c_int = 8;
 /// Called by Lua.
 pub(crate) unsafe extern "C-unwind" fn message_handler(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: entered by Lua with the error object as argument.
-    unsafe { describe(state, state, 1) };
+    unsafe { describe(state, state, 0) };
     1
 }
 
