@@ -30,6 +30,7 @@ pub use crate::handle::{
     value::OwnedValue,
     weak::WeakLua,
 };
+pub use crate::scope::Scope;
 pub use crate::state::{GCMode, Lua, LuaOptions, StdLib};
 pub use crate::string::String;
 pub use crate::table::{Table, TableExt, TablePairs, TableSequence};

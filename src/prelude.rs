@@ -10,8 +10,8 @@ pub use crate::{
 
 #[doc(no_inline)]
 pub use crate::{
-    AnyUserData as LuaAnyUserData, AnyUserDataExt as LuaAnyUserDataExt, MetaMethod as LuaMetaMethod,
-    UserData as LuaUserData, UserDataFields as LuaUserDataFields,
+    AnyUserData as LuaAnyUserData, AnyUserDataExt as LuaAnyUserDataExt,
+    MetaMethod as LuaMetaMethod, UserData as LuaUserData, UserDataFields as LuaUserDataFields,
     UserDataMetatable as LuaUserDataMetatable, UserDataMethods as LuaUserDataMethods,
     UserDataRef as LuaUserDataRef, UserDataRefMut as LuaUserDataRefMut,
     UserDataRegistry as LuaUserDataRegistry,

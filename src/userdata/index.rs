@@ -104,5 +104,9 @@ unsafe fn unknown_field(state: *mut ffi::lua_State, text: &'static CStr) -> c_in
 /// Called by Lua.
 pub(super) unsafe extern "C-unwind" fn destructed(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: entered by Lua as a C function.
-    unsafe { enter(inner_of(state), state, |_, _| Err(Error::CallbackDestructed)) }
+    unsafe {
+        enter(inner_of(state), state, |_, _| {
+            Err(Error::CallbackDestructed)
+        })
+    }
 }

@@ -183,7 +183,9 @@ impl<'lua> Target<'lua> {
                 ffi::lua_pushcclosure(self.state, function, n);
                 return Ok(());
             }
-            protect(self.state, n, 1, |state| ffi::lua_pushcclosure(state, function, n))
+            protect(self.state, n, 1, |state| {
+                ffi::lua_pushcclosure(state, function, n)
+            })
         }
     }
 
@@ -291,9 +293,31 @@ unsafe fn raw_get(
 /// The metatable of userdata whose value is gone, made when the first metatable of userdata is.
 unsafe fn destructed(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<Slot> {
     const METHODS: [&CStr; 25] = [
-        c"__add", c"__sub", c"__mul", c"__div", c"__mod", c"__pow", c"__unm", c"__idiv", c"__band",
-        c"__bor", c"__bxor", c"__bnot", c"__shl", c"__shr", c"__concat", c"__len", c"__eq", c"__lt",
-        c"__le", c"__index", c"__newindex", c"__call", c"__tostring", c"__pairs", c"__close",
+        c"__add",
+        c"__sub",
+        c"__mul",
+        c"__div",
+        c"__mod",
+        c"__pow",
+        c"__unm",
+        c"__idiv",
+        c"__band",
+        c"__bor",
+        c"__bxor",
+        c"__bnot",
+        c"__shl",
+        c"__shr",
+        c"__concat",
+        c"__len",
+        c"__eq",
+        c"__lt",
+        c"__le",
+        c"__index",
+        c"__newindex",
+        c"__call",
+        c"__tostring",
+        c"__pairs",
+        c"__close",
     ];
     if let Some(slot) = inner.types.destructed() {
         return Ok(slot);

@@ -64,7 +64,11 @@ fn unbox<F: 'static>(func: Box<dyn Any>) -> F {
     *func.unwrap_or_else(|_| unreachable!("stored together with the function that unboxes it"))
 }
 
-pub(crate) unsafe fn push_value<'lua, V>(lua: &'lua Lua, value: Box<dyn Any>, _: Target) -> Result<()>
+pub(crate) unsafe fn push_value<'lua, V>(
+    lua: &'lua Lua,
+    value: Box<dyn Any>,
+    _: Target,
+) -> Result<()>
 where
     V: IntoLua<'lua> + 'static,
 {
@@ -72,7 +76,11 @@ where
     unsafe { unbox::<V>(value).push_into_stack(lua) }
 }
 
-pub(crate) unsafe fn push_result<'lua, F, R>(lua: &'lua Lua, func: Box<dyn Any>, _: Target) -> Result<()>
+pub(crate) unsafe fn push_result<'lua, F, R>(
+    lua: &'lua Lua,
+    func: Box<dyn Any>,
+    _: Target,
+) -> Result<()>
 where
     F: Fn(&'lua Lua) -> Result<R> + 'static,
     R: IntoLua<'lua>,
@@ -158,7 +166,8 @@ where
 }
 
 fn not_recursive<F>(func: &RefCell<F>) -> Result<std::cell::RefMut<'_, F>> {
-    func.try_borrow_mut().map_err(|_| Error::RecursiveMutCallback)
+    func.try_borrow_mut()
+        .map_err(|_| Error::RecursiveMutCallback)
 }
 
 /// Access for what takes no `self`.

@@ -105,7 +105,11 @@ fn userdata<T>(value: Value<'_>) -> Result<AnyUserData<'_>> {
         Value::UserData(userdata) => Ok(userdata),
         other => {
             let message = format!("expected userdata of type {}", type_name::<T>());
-            Err(Error::from_lua_conversion(other.type_name(), "userdata", message))
+            Err(Error::from_lua_conversion(
+                other.type_name(),
+                "userdata",
+                message,
+            ))
         }
     }
 }

@@ -273,7 +273,10 @@ mod tests {
     #[test]
     fn type_names_lose_their_paths() {
         assert_eq!(short_type_name::<i32>(), "i32");
-        assert_eq!(short_type_name::<Vec<Option<String>>>(), "Vec<Option<String>>");
+        assert_eq!(
+            short_type_name::<Vec<Option<String>>>(),
+            "Vec<Option<String>>"
+        );
         assert_eq!(
             short_type_name::<(std::rc::Rc<std::cell::RefCell<u8>>, &[String])>(),
             "(Rc<RefCell<u8>>, &[String])"

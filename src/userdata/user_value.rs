@@ -71,7 +71,9 @@ impl<'lua> AnyUserData<'lua> {
             value.push_into_stack(lua)?;
             held.add(1);
             held.release(2);
-            protect(state, 2, 0, |state| ffi::lua_rawseti(state, 1, n as ffi::lua_Integer))
+            protect(state, 2, 0, |state| {
+                ffi::lua_rawseti(state, 1, n as ffi::lua_Integer)
+            })
         }
     }
 

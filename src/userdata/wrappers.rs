@@ -28,7 +28,10 @@ pub(crate) enum Shared<'a, T> {
     Mutex(MutexGuard<'a, T>, #[allow(dead_code)] Arc<Mutex<T>>),
     RwLock(RwLockReadGuard<'a, T>, #[allow(dead_code)] Arc<RwLock<T>>),
     #[cfg(feature = "parking_lot")]
-    FastMutex(parking_lot::MutexGuard<'a, T>, #[allow(dead_code)] Arc<parking_lot::Mutex<T>>),
+    FastMutex(
+        parking_lot::MutexGuard<'a, T>,
+        #[allow(dead_code)] Arc<parking_lot::Mutex<T>>,
+    ),
     #[cfg(feature = "parking_lot")]
     FastRwLock(
         parking_lot::RwLockReadGuard<'a, T>,
@@ -44,7 +47,10 @@ pub(crate) enum Exclusive<'a, T> {
     Mutex(MutexGuard<'a, T>, #[allow(dead_code)] Arc<Mutex<T>>),
     RwLock(RwLockWriteGuard<'a, T>, #[allow(dead_code)] Arc<RwLock<T>>),
     #[cfg(feature = "parking_lot")]
-    FastMutex(parking_lot::MutexGuard<'a, T>, #[allow(dead_code)] Arc<parking_lot::Mutex<T>>),
+    FastMutex(
+        parking_lot::MutexGuard<'a, T>,
+        #[allow(dead_code)] Arc<parking_lot::Mutex<T>>,
+    ),
     #[cfg(feature = "parking_lot")]
     FastRwLock(
         parking_lot::RwLockWriteGuard<'a, T>,
@@ -260,10 +266,7 @@ impl<T: 'static> Access<T> for ByType {
 }
 
 #[inline(never)]
-unsafe fn find_shared<'a, T: 'static>(
-    access: &ByType,
-    call: Call<'_>,
-) -> Result<Shared<'a, T>> {
+unsafe fn find_shared<'a, T: 'static>(access: &ByType, call: Call<'_>) -> Result<Shared<'a, T>> {
     // SAFETY: passed on.
     let found = unsafe { call.find()? };
     let TypeKey::Static(id) = found.key else {
@@ -273,7 +276,9 @@ unsafe fn find_shared<'a, T: 'static>(
         access.seen.set(found.metatable);
         // SAFETY: the type says so; the caller keeps the userdata where it is.
         let guard = unsafe { cell::borrow(found.userdata) };
-        return guard.map(Shared::Plain).map_err(|cause| call.bad_self(cause));
+        return guard
+            .map(Shared::Plain)
+            .map_err(|cause| call.bad_self(cause));
     }
     #[cfg(not(feature = "send"))]
     if id == TypeId::of::<Rc<T>>() {
@@ -284,7 +289,10 @@ unsafe fn find_shared<'a, T: 'static>(
     }
     #[cfg(not(feature = "send"))]
     if let Some(rc) = pointer!(found, id, Rc<RefCell<T>>, call) {
-        return Ok(Shared::RefCell(guard!(rc.try_borrow, Error::UserDataBorrowError, call), rc));
+        return Ok(Shared::RefCell(
+            guard!(rc.try_borrow, Error::UserDataBorrowError, call),
+            rc,
+        ));
     }
     if id == TypeId::of::<Arc<T>>() {
         // SAFETY: as above.
@@ -293,18 +301,30 @@ unsafe fn find_shared<'a, T: 'static>(
         return Ok(Shared::Plain(Ref::map(guard, |arc| &**arc)));
     }
     if let Some(arc) = pointer!(found, id, Arc<Mutex<T>>, call) {
-        return Ok(Shared::Mutex(guard!(arc.try_lock, Error::UserDataBorrowError, call), arc));
+        return Ok(Shared::Mutex(
+            guard!(arc.try_lock, Error::UserDataBorrowError, call),
+            arc,
+        ));
     }
     if let Some(arc) = pointer!(found, id, Arc<RwLock<T>>, call) {
-        return Ok(Shared::RwLock(guard!(arc.try_read, Error::UserDataBorrowError, call), arc));
+        return Ok(Shared::RwLock(
+            guard!(arc.try_read, Error::UserDataBorrowError, call),
+            arc,
+        ));
     }
     #[cfg(feature = "parking_lot")]
     if let Some(arc) = pointer!(found, id, Arc<parking_lot::Mutex<T>>, call) {
-        return Ok(Shared::FastMutex(guard!(arc.try_lock, Error::UserDataBorrowError, call), arc));
+        return Ok(Shared::FastMutex(
+            guard!(arc.try_lock, Error::UserDataBorrowError, call),
+            arc,
+        ));
     }
     #[cfg(feature = "parking_lot")]
     if let Some(arc) = pointer!(found, id, Arc<parking_lot::RwLock<T>>, call) {
-        return Ok(Shared::FastRwLock(guard!(arc.try_read, Error::UserDataBorrowError, call), arc));
+        return Ok(Shared::FastRwLock(
+            guard!(arc.try_read, Error::UserDataBorrowError, call),
+            arc,
+        ));
     }
     Err(call.bad_self(Error::UserDataTypeMismatch))
 }
@@ -323,7 +343,9 @@ unsafe fn find_exclusive<'a, T: 'static>(
         access.seen.set(found.metatable);
         // SAFETY: the type says so; the caller keeps the userdata where it is.
         let guard = unsafe { cell::borrow_mut(found.userdata) };
-        return guard.map(Exclusive::Plain).map_err(|cause| call.bad_self(cause));
+        return guard
+            .map(Exclusive::Plain)
+            .map_err(|cause| call.bad_self(cause));
     }
     #[cfg(not(feature = "send"))]
     if id == TypeId::of::<Rc<T>>() {
