@@ -30,12 +30,11 @@ pub use crate::handle::{
     value::OwnedValue,
     weak::WeakLua,
 };
+pub use crate::scope::Scope;
 pub use crate::state::{
     AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode,
     HookTriggers, Lua, LuaOptions, StdLib,
 };
-pub use crate::scope::Scope;
-pub use crate::state::{GCMode, Lua, LuaOptions, StdLib};
 pub use crate::string::String;
 pub use crate::table::{Table, TableExt, TablePairs, TableSequence};
 pub use crate::thread::{Thread, ThreadStatus};
