@@ -13,8 +13,9 @@
 //! * S3. Slots below `room` have their stack and their count allocated, and above each thread's slots [`SPARE`] places
 //!   are free.
 //! * S4. No Lua function ever runs on a reference thread: only `lua_xmove`, `lua_pushvalue`, `lua_copy`, `lua_settop` and
-//!   plain reads are done there. None of them allocates, so none starts the collector; so no finalizer finds a reference
-//!   thread as its own stack, where indices would mean something else.
+//!   plain reads (`lua_type`, raw gets, `lua_next` with a key that is there, …) are done there. None of them allocates, so
+//!   none starts the collector; so no finalizer finds a reference thread as its own stack, where indices would mean something
+//!   else.
 //! * S5. The bookkeeping is complete before each call into Lua that can run other code (only [`Slots::grow`] makes
 //!   such a call), and no reference into the vectors is held over one.
 //! * S6. A count of `u32::MAX` sticks: the slot is then never freed. Forgetting four thousand million clones leaks a
@@ -49,6 +50,9 @@ const FIRST: c_int = 2;
 const SPARE: c_int = 4;
 /// Slots that the first thread has room for at the beginning.
 const START: u32 = 64;
+/// Holes that are left alone, beside one for two slots: a slot on top of the stack is the cheaper one to take and to free,
+/// and what is short-lived comes and goes there.
+const TOLERATED: u32 = 64;
 /// End of the free list. Also one more than the highest slot number.
 const NONE: u32 = u32::MAX >> 1;
 
@@ -58,6 +62,8 @@ pub(crate) struct Slots {
     /// The count of a slot in use; the next free slot of one on the free list.
     counts: UnsafeCell<Vec<u32>>,
     free: Cell<u32>,
+    /// How many slots are on the free list.
+    holes: Cell<u32>,
     len: Cell<u32>,
     room: Cell<u32>,
 }
@@ -68,6 +74,7 @@ impl Slots {
             threads: UnsafeCell::new(Vec::new()),
             counts: UnsafeCell::new(Vec::new()),
             free: Cell::new(NONE),
+            holes: Cell::new(0),
             len: Cell::new(0),
             room: Cell::new(0),
         }
@@ -99,26 +106,33 @@ impl Slots {
     /// `state` is a running state of this instance with a value on top.
     #[inline]
     pub(crate) unsafe fn take(&self, state: *mut ffi::lua_State) -> Result<Slot> {
-        let mut slot = self.free.get();
-        if slot == NONE {
-            slot = self.len.get();
-            if slot == self.room.get() {
-                // SAFETY: passed on.
-                return unsafe { self.take_growing(state) };
-            }
+        let slot = self.len.get();
+        if slot < self.room.get() && self.holes.get() <= TOLERATED + slot / 2 {
             self.len.set(slot + 1);
             self.set_count(slot, 1);
             // SAFETY: S1, the stack of the thread reaches to just below this slot; S3, there is room.
             unsafe { ffi::lua_xmove(state, self.place(slot).0, 1) };
-        } else {
-            self.free.set(self.count(slot));
-            self.set_count(slot, 1);
-            let (thread, index) = self.place(slot);
-            // SAFETY: S1 and S3 (one spare place on top).
-            unsafe {
-                ffi::lua_xmove(state, thread, 1);
-                ffi::lua_replace(thread, index);
-            }
+            return Ok(Slot(slot));
+        }
+        // SAFETY: passed on.
+        unsafe { self.take_hole(state) }
+    }
+
+    /// As [`Slots::take`], from the free list if there is anything on it.
+    unsafe fn take_hole(&self, state: *mut ffi::lua_State) -> Result<Slot> {
+        let slot = self.free.get();
+        if slot == NONE {
+            // SAFETY: passed on.
+            return unsafe { self.take_growing(state) };
+        }
+        self.free.set(self.count(slot));
+        self.holes.set(self.holes.get() - 1);
+        self.set_count(slot, 1);
+        let (thread, index) = self.place(slot);
+        // SAFETY: S1 and S3 (one spare place on top).
+        unsafe {
+            ffi::lua_xmove(state, thread, 1);
+            ffi::lua_replace(thread, index);
         }
         Ok(Slot(slot))
     }
@@ -209,6 +223,7 @@ impl Slots {
                 ffi::lua_settop(thread, index - 1);
             } else {
                 self.set_count(slot, self.free.replace(slot));
+                self.holes.set(self.holes.get() + 1);
                 ffi::lua_copy(thread, NIL, index);
             }
         }
@@ -280,6 +295,7 @@ impl Slots {
         self.len.set(0);
         self.room.set(0);
         self.free.set(NONE);
+        self.holes.set(0);
         // SAFETY: S5, nobody is in the middle of anything; without a VM no slot is looked at any more.
         unsafe {
             *self.threads.get() = Vec::new();
