@@ -213,7 +213,7 @@ impl Slots {
         }
     }
 
-    #[inline]
+    #[inline(never)]
     unsafe fn free(&self, slot: u32) {
         let (thread, index) = self.place(slot);
         // SAFETY: S1. Neither call allocates or runs other code.

@@ -258,9 +258,16 @@ impl LuaInner {
         // SAFETY: the caller's count keeps the block allocated up to here.
         let inner = unsafe { this.as_ref() };
         if inner.refs.sub() {
-            // SAFETY: made by `Box::leak` in `alloc`; no count is left, so nothing points here any more.
-            drop(unsafe { Box::from_raw(this.as_ptr()) });
+            // SAFETY: no count is left.
+            unsafe { Self::free(this) };
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn free(this: NonNull<LuaInner>) {
+        // SAFETY: made by `Box::leak` in `alloc`; no count is left, so nothing points here any more.
+        drop(unsafe { Box::from_raw(this.as_ptr()) });
     }
 }
 

@@ -102,7 +102,7 @@ impl OwnedRef {
 }
 
 impl Clone for OwnedRef {
-    #[inline]
+    #[inline(always)]
     fn clone(&self) -> Self {
         let inner = self.lua.inner();
         if inner.is_alive() {
@@ -117,7 +117,7 @@ impl Clone for OwnedRef {
 }
 
 impl Drop for OwnedRef {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let inner = self.lua.inner();
         // SAFETY: H2: the slot is ours while the instance is open; handles do not leave the VM's thread. H1: so is the count.
