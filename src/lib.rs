@@ -30,6 +30,7 @@ pub use crate::handle::{
     value::OwnedValue,
     weak::WeakLua,
 };
+pub use crate::scope::Scope;
 pub use crate::state::{
     AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode,
     HookTriggers, Lua, LuaOptions, StdLib,

@@ -41,7 +41,7 @@ struct Header {
 const ALIGN: usize = 8;
 
 /// User values of each userdata: the first, and a table for the others.
-pub(super) const USER_VALUES: c_int = 2;
+pub(crate) const USER_VALUES: c_int = 2;
 
 /// Pushes a userdata that holds `value`. If there is no memory, `value` is dropped.
 ///
@@ -57,14 +57,10 @@ pub(crate) unsafe fn push<P>(
     kind: Kind,
     metatable: Slot,
 ) -> Result<()> {
-    let size = mem::size_of::<Header>()
-        + mem::size_of::<RefCell<P>>()
-        + mem::align_of::<RefCell<P>>().saturating_sub(ALIGN);
-    // SAFETY: the memory is large enough for both, whatever `cell` skips for alignment. Setting a metatable does not raise.
+    // SAFETY: the memory is large enough. Setting a metatable does not raise.
     unsafe {
-        let userdata = new_userdata(inner, state, size, USER_VALUES)?;
-        (userdata as *mut Header).write(Header { kind });
-        cell::<P>(userdata).write(RefCell::new(value));
+        let userdata = new_userdata(inner, state, size::<P>(), USER_VALUES)?;
+        write(userdata, value, kind);
         inner.slots.push(metatable, state);
         ffi::lua_setmetatable(state, -2);
         if let Err(error) = ensure_finalizer(inner, state) {
@@ -75,6 +71,27 @@ pub(crate) unsafe fn push<P>(
     Ok(())
 }
 
+/// The size of the memory of a cell that holds a `P`, whatever [`cell`] skips for alignment.
+pub(crate) const fn size<P>() -> usize {
+    mem::size_of::<Header>()
+        + mem::size_of::<RefCell<P>>()
+        + mem::align_of::<RefCell<P>>().saturating_sub(ALIGN)
+}
+
+/// Makes the memory at `userdata` a cell.
+///
+/// # Safety
+///
+/// `userdata` is a userdata of [`size::<P>`](size) bytes that is not a cell yet.
+#[inline(always)]
+pub(crate) unsafe fn write<P>(userdata: *mut c_void, value: P, kind: Kind) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (userdata as *mut Header).write(Header { kind });
+        cell::<P>(userdata).write(RefCell::new(value));
+    }
+}
+
 /// The `RefCell` in the cell at `userdata`.
 ///
 /// # Safety
@@ -82,7 +99,7 @@ pub(crate) unsafe fn push<P>(
 /// `userdata` is a cell that holds a `P`.
 #[inline(always)]
 pub(crate) unsafe fn cell<P>(userdata: *mut c_void) -> *mut RefCell<P> {
-    // SAFETY: `push` has made room for this.
+    // SAFETY: `size` has room for this.
     unsafe {
         let after = (userdata as *mut u8).add(mem::size_of::<Header>());
         if mem::align_of::<RefCell<P>>() <= ALIGN {

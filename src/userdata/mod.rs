@@ -15,7 +15,7 @@ use std::fmt;
 use std::os::raw::c_void;
 
 pub(crate) mod cell;
-mod create;
+pub(crate) mod create;
 mod ext;
 mod index;
 mod meta;
