@@ -9,6 +9,7 @@ use std::mem;
 use std::os::raw::{c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 use super::close::forget_vm;
 use super::{create, LuaInner, STACK_RESERVE};
@@ -215,6 +216,9 @@ unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
     0
 }
 
+/// The blocks of instances that have ended, kept for finalizers that run later, where a leak detector finds them.
+static ENDED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
 /// # Safety
 ///
 /// The caller owns a count in `open`.
@@ -223,6 +227,9 @@ unsafe fn end_instance(block: NonNull<LuaInner>) {
     unsafe {
         let inner = block.as_ref();
         inner.retain();
+        let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.push(block.as_ptr() as usize);
+        drop(ended);
         inner.end();
         forget_vm(inner);
         LuaInner::let_close(block);
