@@ -112,7 +112,7 @@ pub(crate) unsafe fn raise(
 }
 
 /// Drops what a panic left, where no panic may get out: the payload may have a destructor that panics as well.
-pub(super) fn discard(payload: Box<dyn Any + Send>) {
+pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         mem::forget(again);
     }

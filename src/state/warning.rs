@@ -6,13 +6,13 @@
 //! function has no place to go and is dropped.
 
 use std::ffi::{CStr, CString};
-use std::mem;
 use std::os::raw::{c_char, c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 use std::rc::Rc;
 
 use crate::call::callback::enter;
+use crate::call::failure::discard;
 use crate::call::find_inner;
 use crate::error::Result;
 use crate::state::LuaInner;
@@ -92,8 +92,7 @@ unsafe extern "C-unwind" fn receive(inner: *mut c_void, msg: *const c_char, more
     let msg = unsafe { CStr::from_ptr(msg) };
     let outcome = catch_unwind(AssertUnwindSafe(|| send(inner.lend(), msg, more != 0)));
     if let Err(payload) = outcome {
-        // The payload may itself have a destructor that panics.
-        mem::forget(payload);
+        discard(payload);
     }
 }
 
