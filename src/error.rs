@@ -168,18 +168,6 @@ impl Error {
         self.as_external()?.downcast_ref()
     }
 
-    pub(crate) fn to_lua_conversion(
-        from: &'static str,
-        to: &'static str,
-        message: impl Into<Option<StdString>>,
-    ) -> Self {
-        Error::ToLuaConversionError {
-            from,
-            to,
-            message: message.into(),
-        }
-    }
-
     pub(crate) fn from_lua_conversion(
         from: &'static str,
         to: &'static str,
@@ -477,10 +465,10 @@ mod tests {
 
     #[test]
     fn conversion_errors_take_a_message_or_none() {
-        let to = Error::to_lua_conversion("u128", "integer", None);
-        assert_eq!(to.to_string(), "error converting u128 to Lua integer");
-        let from = Error::from_lua_conversion("nil", "u8", "why".to_owned());
-        assert_eq!(from.to_string(), "error converting Lua nil to u8 (why)");
+        let silent = Error::from_lua_conversion("nil", "u8", None);
+        assert_eq!(silent.to_string(), "error converting Lua nil to u8");
+        let wordy = Error::from_lua_conversion("nil", "u8", "why".to_owned());
+        assert_eq!(wordy.to_string(), "error converting Lua nil to u8 (why)");
     }
 
     #[test]

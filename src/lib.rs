@@ -19,17 +19,15 @@ mod value;
 pub use crate::chunk::{AsChunk, Chunk, ChunkMode};
 pub use crate::error::{Error, ErrorContext, ExternalError, ExternalResult, Result};
 pub use crate::function::{Function, FunctionInfo};
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+pub use crate::handle::borrowed::{BorrowedBytes, BorrowedStr};
 #[cfg(any(feature = "unstable", feature = "weak-owned"))]
 pub use crate::handle::owned::{
     OwnedAnyUserData, OwnedFunction, OwnedString, OwnedTable, OwnedThread, OwnedUserData,
 };
 pub use crate::handle::RegistryKey;
 #[cfg(feature = "weak-owned")]
-pub use crate::handle::{
-    borrowed::{BorrowedBytes, BorrowedStr},
-    value::OwnedValue,
-    weak::WeakLua,
-};
+pub use crate::handle::{value::OwnedValue, weak::WeakLua};
 pub use crate::scope::Scope;
 pub use crate::state::{
     AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode,

@@ -41,8 +41,7 @@ impl Held {
             state,
             n,
             #[cfg(debug_assertions)]
-            // SAFETY: `state` is a running state.
-            base: unsafe { ffi::lua_gettop(state) } - n,
+            base: height(state) - n,
         }
     }
 
@@ -64,9 +63,8 @@ impl Held {
     #[inline(always)]
     pub(crate) fn check(&self) {
         #[cfg(debug_assertions)]
-        // SAFETY: `state` is a running state (`new`).
         assert_eq!(
-            unsafe { ffi::lua_gettop(self.state) },
+            height(self.state),
             self.base + self.n,
             "Lua stack out of balance"
         );
@@ -77,15 +75,8 @@ impl Drop for Held {
     #[inline(always)]
     fn drop(&mut self) {
         #[cfg(debug_assertions)]
-        // SAFETY: as below.
         if !std::thread::panicking() && self.n > 0 {
-            let top = unsafe { ffi::lua_gettop(self.state) };
-            assert!(
-                top >= self.base + self.n,
-                "Lua stack out of balance: {top} < {} + {}",
-                self.base,
-                self.n
-            );
+            self.check();
         }
         if self.n > 0 {
             // SAFETY: these values are ours (`add`), and lowering the top of a stack without to-be-closed variables of
@@ -93,4 +84,10 @@ impl Drop for Held {
             unsafe { ffi::lua_settop(self.state, -self.n - 1) }
         }
     }
+}
+
+#[cfg(debug_assertions)]
+fn height(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: a `Held` is of a running state (`Held::new`).
+    unsafe { ffi::lua_gettop(state) }
 }

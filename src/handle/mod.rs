@@ -12,7 +12,7 @@
 //! A proxy and a handle of one value can share a slot: `into_owned` and `upgrade` move or count it and make no call into
 //! Lua. No other room of the crate touches the number of a slot, a reference thread or a count.
 
-#[cfg(feature = "weak-owned")]
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
 pub(crate) mod borrowed;
 #[cfg(any(feature = "unstable", feature = "weak-owned"))]
 pub(crate) mod owned;

@@ -233,7 +233,7 @@ impl Slots {
     #[cold]
     unsafe fn grow(&self, state: *mut ffi::lua_State) -> Result<()> {
         let room = self.room.get();
-        let (next, thread_index) = if room % PER_THREAD == 0 {
+        let (next, thread_index) = if room.is_multiple_of(PER_THREAD) {
             if room >= NONE - PER_THREAD {
                 return Err(Error::MemoryError("too many references".into()));
             }

@@ -1,6 +1,7 @@
 //! The VM: [`Lua`], its options and libraries, its memory, and what hangs on it.
 
 use std::fmt;
+#[cfg(feature = "weak-owned")]
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
@@ -82,6 +83,7 @@ impl Lua {
     }
 
     /// A view of the same instance, which counts nothing.
+    #[cfg(feature = "weak-owned")]
     #[inline(always)]
     pub(crate) fn view(&self) -> ManuallyDrop<Lua> {
         ManuallyDrop::new(Lua(self.0))
