@@ -2,13 +2,14 @@
 //!
 //! Such an instance stays open until the host closes its VM, whatever owners come and go. The VM itself holds a count in
 //! `open`, by a [userdata](post_guard) in its registry: when `lua_close` finalizes that, the instance is gone. Finalizers
-//! that run later than that may still call functions of the instance; they get a Lua error. The block that they look at is
-//! freed when Lua frees its main thread, which is the last thing it does: see [`LastFree`].
+//! that run later than that may still call functions of the instance; they get a Lua error, and the block that they look
+//! at is never freed.
 
 use std::mem;
 use std::os::raw::{c_int, c_void};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
 
 use super::close::forget_vm;
 use super::{create, LuaInner, STACK_RESERVE};
@@ -25,8 +26,8 @@ impl Lua {
     /// Makes an instance of a VM that somebody else has made, or finds the one that was made before.
     ///
     /// All instances of one VM are the same one: they share registry keys, app data and hooks. Dropping them does not close
-    /// the VM. When the host closes it, handles, keys and instances that are left are dead. That begins with the finalizers
-    /// of what is older than the instance: they get an error where they call one of its functions.
+    /// the VM. When the host closes it, handles, keys and instances that are left are dead. (A few hundred bytes for each
+    /// such VM stay allocated, for finalizers that run late.)
     ///
     /// The instance works in the main thread of the VM, except where a function of its own was called from a coroutine.
     /// It is not a safe one in the sense of [`Lua::new`], and it cannot limit memory.
@@ -206,83 +207,37 @@ unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
     unsafe {
         let guard = ffi::lua_touserdata(state, 1) as *mut *mut LuaInner;
         if let Some(block) = NonNull::new(guard.replace(std::ptr::null_mut())) {
-            end_instance(block, state);
+            end_instance(block);
         }
     }
     0
 }
 
+/// The blocks of instances that have ended, kept for finalizers that run later, where a leak detector finds them.
+///
+/// They cannot be freed with the VM's last memory: by then the library may be unloaded, if it is a module.
+static ENDED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
 /// # Safety
 ///
 /// The caller owns a count in `open`.
-unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut ffi::lua_State) {
-    // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, which is kept for them.
+unsafe fn end_instance(block: NonNull<LuaInner>) {
+    // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, so it is kept for good.
     unsafe {
         let inner = block.as_ref();
-        LastFree::wait(block, inner.main_state(), state);
+        inner.retain();
+        let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.push(block.as_ptr() as usize);
+        drop(ended);
         inner.end();
-        // A destructor of the user may panic in there.
-        let outcome = catch_unwind(AssertUnwindSafe(|| forget_vm(inner)));
-        LuaInner::let_close(block);
-        if let Err(payload) = outcome {
-            discard(payload);
-        }
-    }
-}
-
-/// Waits for Lua to free its main thread, and frees the block then.
-struct LastFree {
-    /// The allocator of the host and its data.
-    allocate: ffi::lua_Alloc,
-    data: *mut c_void,
-    main: *mut ffi::lua_State,
-    block: NonNull<LuaInner>,
-}
-
-impl LastFree {
-    /// # Safety
-    ///
-    /// `state` is a running state of the VM, and `main` its main thread.
-    unsafe fn wait(
-        block: NonNull<LuaInner>,
-        main: *mut ffi::lua_State,
-        state: *mut ffi::lua_State,
-    ) {
-        // SAFETY: the new allocator does what the old one does.
-        unsafe {
-            block.as_ref().retain();
-            let mut data = std::ptr::null_mut();
-            let allocate = ffi::lua_getallocf(state, &mut data);
-            let last = Box::new(LastFree {
-                allocate,
-                data,
-                main,
-                block,
-            });
-            ffi::lua_setallocf(
-                state,
-                LastFree::allocate,
-                Box::into_raw(last) as *mut c_void,
-            );
-        }
-    }
-
-    unsafe extern "C" fn allocate(
-        last: *mut c_void,
-        ptr: *mut c_void,
-        osize: usize,
-        nsize: usize,
-    ) -> *mut c_void {
-        let last = last as *mut LastFree;
-        // SAFETY: `last` is what `wait` made; the rest is passed on. The block that the main thread lies in is freed once,
-        // and after that Lua makes no call any more.
-        unsafe {
-            let new = ((*last).allocate)((*last).data, ptr, osize, nsize);
-            let frees = nsize == 0 && !ptr.is_null();
-            if frees && ((*last).main as usize).wrapping_sub(ptr as usize) < osize {
-                LuaInner::release(Box::from_raw(last).block);
+        // Destructors of the user may panic in there.
+        for result in [
+            catch_unwind(AssertUnwindSafe(|| forget_vm(inner))),
+            catch_unwind(AssertUnwindSafe(|| LuaInner::let_close(block))),
+        ] {
+            if let Err(payload) = result {
+                discard(payload);
             }
-            new
         }
     }
 }
