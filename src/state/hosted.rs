@@ -7,13 +7,11 @@
 
 use std::mem;
 use std::os::raw::{c_int, c_void};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 
 use super::close::forget_vm;
 use super::{create, LuaInner, STACK_RESERVE};
 use crate::call::callback::enter;
-use crate::call::failure::discard;
 use crate::call::protect::protect;
 use crate::call::{find_inner, set_inner};
 use crate::error::{Error, Result};
@@ -221,12 +219,8 @@ unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut ffi::lua_State) {
         let inner = block.as_ref();
         LastFree::wait(block, inner.main_state(), state);
         inner.end();
-        // A destructor of the user may panic in there.
-        let outcome = catch_unwind(AssertUnwindSafe(|| forget_vm(inner)));
+        forget_vm(inner);
         LuaInner::let_close(block);
-        if let Err(payload) = outcome {
-            discard(payload);
-        }
     }
 }
 
