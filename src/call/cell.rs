@@ -5,10 +5,9 @@
 
 use std::mem;
 use std::os::raw::{c_int, c_void};
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 
-use super::failure::discard;
+use super::failure::contain;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::state::close::ensure_finalizer;
@@ -149,9 +148,6 @@ pub(crate) unsafe fn run_drop(
     if !outer.is_null() {
         inner.switch_state(state);
     }
-    let panic = catch_unwind(AssertUnwindSafe(drop));
+    contain(drop);
     inner.switch_state(outer);
-    if let Err(payload) = panic {
-        discard(payload);
-    }
 }

@@ -111,6 +111,13 @@ pub(crate) unsafe fn raise(
     }
 }
 
+/// Runs a destructor of the user where no panic may get out.
+pub(crate) fn contain(drop: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(drop)) {
+        discard(payload);
+    }
+}
+
 /// Drops what a panic left, where no panic may get out: the payload may have a destructor that panics as well.
 pub(crate) fn discard(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

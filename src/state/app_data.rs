@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 
 use rustc_hash::FxHashMap;
 
+use crate::call::failure::contain;
 use crate::state::Entered;
 use crate::types::MaybeSend;
 use crate::Lua;
@@ -57,6 +58,10 @@ impl AppData {
         if self.borrows.get() > 0 {
             // A finalizer let a borrow escape while the VM was closed: what is borrowed stays.
             mem::forget(map);
+            return;
+        }
+        for data in map.into_values() {
+            contain(|| drop(data));
         }
     }
 }

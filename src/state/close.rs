@@ -35,7 +35,8 @@ pub(super) fn close_vm(inner: &LuaInner) {
 
 /// Drops what the instance held on the Rust side: the VM is gone.
 ///
-/// Code of the user may run here, in destructors; it finds the instance gone.
+/// Destructors of the user may run here, which find the instance gone. As in a finalizer, a panic in one ends there: what
+/// lets go of an instance may itself be a drop, on unwinding even.
 pub(super) fn forget_vm(inner: &LuaInner) {
     inner.detach();
     inner.unref.close();

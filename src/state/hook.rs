@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::debug::Debug;
 use super::warning::WarningFunction;
 use crate::call::callback::enter_above;
+use crate::call::failure::contain;
 use crate::call::find_inner;
 use crate::error::Result;
 use crate::state::LuaInner;
@@ -142,8 +143,9 @@ impl Default for Hooks {
 impl Hooks {
     /// Drops everything: the VM is gone.
     pub(crate) fn clear(&self) {
-        let functions = (self.hook.take(), self.warning.take());
-        drop(functions);
+        let (hook, warning) = (self.hook.take(), self.warning.take());
+        contain(|| drop(hook));
+        contain(|| drop(warning));
     }
 
     /// Makes `function` the hook, for `thread` alone.

@@ -708,3 +708,28 @@ fn the_new_errors_have_texts() {
         .contains("destroyed"));
     assert!(!Error::MismatchedLua.to_string().is_empty());
 }
+
+/// Does not compile, since `check` would be ambiguous, if one of the types is `Send`.
+#[test]
+fn without_the_feature_send_nothing_leaves_its_thread() {
+    struct Sendable;
+    trait Ambiguous<A> {
+        fn check() {}
+    }
+    impl<T: ?Sized> Ambiguous<()> for T {}
+    impl<T: ?Sized + Send> Ambiguous<Sendable> for T {}
+
+    <Lua as Ambiguous<_>>::check();
+    <mlua::WeakLua as Ambiguous<_>>::check();
+    <OwnedTable as Ambiguous<_>>::check();
+    <OwnedFunction as Ambiguous<_>>::check();
+    <OwnedString as Ambiguous<_>>::check();
+    <OwnedThread as Ambiguous<_>>::check();
+    <OwnedAnyUserData as Ambiguous<_>>::check();
+    <OwnedValue as Ambiguous<_>>::check();
+    <Table as Ambiguous<_>>::check();
+    <Value as Ambiguous<_>>::check();
+    <&Lua as Ambiguous<_>>::check();
+    <mlua::BorrowedStr as Ambiguous<_>>::check();
+    <UserDataRef<i32> as Ambiguous<_>>::check();
+}

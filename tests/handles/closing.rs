@@ -11,7 +11,7 @@ use mlua::{
 };
 
 use crate::kit::{
-    assert_destroyed, bytes_in_use, panic_message, stored_view, Log, OnDrop, Owner, Tally,
+    assert_destroyed, bytes_in_use, panic_message, stored_view, Log, OnDrop, Owner, Tally, Token,
     DESTROYED,
 };
 
@@ -36,7 +36,7 @@ fn suicidal(log: &Log) -> (Owner, OwnedTable) {
         .unwrap();
     let noting = log.clone();
     let note = Function::wrap(move |_, event: String| {
-        noting.note(Box::leak(event.into_boxed_str()));
+        noting.note(event);
         Ok(())
     });
     view.set("note", note).unwrap();
@@ -611,19 +611,39 @@ fn a_panic_in_a_finalizer_does_not_stop_the_closing() {
             .raw_push(OnDrop::new(|| panic!("in a finalizer")))
             .unwrap();
     }
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(lua)));
+    drop(lua);
     assert!(!handle.is_alive());
     tally.assert_all_dropped();
 }
 
 #[test]
-fn a_panic_in_app_data_does_not_stop_the_closing() {
+fn a_panic_in_what_rust_holds_does_not_stop_the_closing() {
+    struct Panics<const N: usize>(#[allow(dead_code)] OnDrop<fn()>, #[allow(dead_code)] Token);
+    let panics = || OnDrop::new((|| panic!("in a destructor")) as fn());
+
     let tally = Tally::default();
     let lua = Lua::new();
     let handle = lua.globals().into_owned();
     lua.globals().set("token", tally.token()).unwrap();
-    lua.set_app_data(OnDrop::new(|| panic!("in app data")));
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(lua)));
+    lua.set_app_data(Panics::<1>(panics(), tally.token()));
+    lua.set_app_data(Panics::<2>(panics(), tally.token()));
+    let held = Panics::<3>(panics(), tally.token());
+    lua.set_hook(HookTriggers::EVERY_LINE, move |_, _| {
+        let _ = &held;
+        Ok(())
+    });
+    let held = Panics::<4>(panics(), tally.token());
+    lua.set_warning_function(move |_, _, _| {
+        let _ = &held;
+        Ok(())
+    });
+    // Would a panic get out, this drop on unwinding would end the program.
+    let message = panic_message(|| {
+        let _proxy = handle.upgrade();
+        drop(lua);
+        panic!("unwinding")
+    });
+    assert_eq!(message, "unwinding");
     assert!(!handle.is_alive() && handle.try_upgrade().is_err());
     tally.assert_all_dropped();
 }
@@ -660,7 +680,7 @@ fn a_lua_finalizer_that_fails_does_not_stop_the_closing() {
         .call::<_, ()>(panics)
         .unwrap();
     let handle = lua.globals().into_owned();
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(lua)));
+    drop(lua);
     assert!(!handle.is_alive());
     tally.assert_all_dropped();
 }

@@ -6,9 +6,9 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
 
 use mlua::{
-    AnyUserData, Error, FromLua, Function, IntoLua, Lua, LuaOptions, MultiValue, OwnedFunction,
-    OwnedTable, OwnedThread, OwnedValue, Result, StdLib, String as LuaString, Table, TableExt,
-    Thread, ThreadStatus, UserData, UserDataMethods, Value, Variadic,
+    AnyUserData, AnyUserDataExt, Error, FromLua, Function, IntoLua, Lua, LuaOptions, MultiValue,
+    OwnedFunction, OwnedTable, OwnedThread, OwnedValue, Result, StdLib, String as LuaString, Table,
+    TableExt, Thread, ThreadStatus, UserData, UserDataFields, UserDataMethods, Value, Variadic,
 };
 
 use crate::kit::{
@@ -34,6 +34,10 @@ fn each_kind(lua: &Lua) -> Vec<OwnedValue> {
 struct Userdata;
 
 impl UserData for Userdata {
+    fn add_fields<'lua, F: UserDataFields<'lua, Self>>(fields: &mut F) {
+        fields.add_field_method_set("x", |_, _, _: Value| Ok(()));
+    }
+
     fn add_methods<'lua, M: UserDataMethods<'lua, Self>>(methods: &mut M) {
         methods.add_method("take", |_, _, _: Value| Ok(()));
     }
@@ -122,7 +126,7 @@ const PLACES: &[Place] = &[
     }),
     ("argument of a method", |lua, handle| {
         let userdata = lua.create_userdata(Userdata)?;
-        mlua::AnyUserDataExt::call_method::<_, ()>(&userdata, "take", handle)
+        userdata.call_method::<_, ()>("take", handle)
     }),
     ("argument of a table's function", |lua, handle| {
         lua.globals()
@@ -195,10 +199,7 @@ const PLACES: &[Place] = &[
             .set_named_user_value("x", handle)
     }),
     ("field of a userdata", |lua, handle| {
-        lua.register_userdata_type::<u16>(|registry| {
-            mlua::UserDataFields::add_field_method_set(registry, "x", |_, _, _: Value| Ok(()))
-        })?;
-        mlua::AnyUserDataExt::set(&lua.create_any_userdata(1_u16)?, "x", handle)
+        lua.create_userdata(Userdata)?.set("x", handle)
     }),
 ];
 

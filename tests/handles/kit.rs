@@ -88,14 +88,14 @@ impl Drop for Token {
 
 /// What happened, in order.
 #[derive(Clone, Default)]
-pub struct Log(Rc<RefCell<Vec<&'static str>>>);
+pub struct Log(Rc<RefCell<Vec<String>>>);
 
 impl Log {
-    pub fn note(&self, event: &'static str) {
-        self.0.borrow_mut().push(event);
+    pub fn note(&self, event: impl Into<String>) {
+        self.0.borrow_mut().push(event.into());
     }
 
-    pub fn events(&self) -> Vec<&'static str> {
+    pub fn events(&self) -> Vec<String> {
         self.0.borrow().clone()
     }
 }

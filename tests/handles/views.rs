@@ -732,12 +732,7 @@ fn the_instance_of_a_host_ends_when_the_host_closes_it() {
         assert!(!handle.is_alive() && handle.try_upgrade().is_err());
         tally.assert_all_dropped();
     }
-    // The block stays, for finalizers of others that run later.
-    assert!(
-        bytes_in_use() < before + 2048,
-        "{}",
-        bytes_in_use() - before
-    );
+    assert_eq!(bytes_in_use(), before);
 }
 
 #[test]
