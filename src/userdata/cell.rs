@@ -235,7 +235,7 @@ pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut ffi::lua_State) ->
     // raises.
     unsafe {
         let metatable = ffi::lua_touserdata(state, ffi::lua_upvalueindex(2));
-        if metatable_at(state, 1) != metatable as *const c_void {
+        if !ptr::eq(metatable_at(state, 1), metatable) {
             return 0;
         }
         let userdata = ffi::lua_touserdata(state, 1);
