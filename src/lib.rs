@@ -1,4 +1,63 @@
 //! Lua in Rust: the API of mlua 0.9, with weak owned handles.
+//!
+//! This crate takes the place of `mlua` 0.9.9 by one `[patch.crates-io]` line: names, signatures and behaviour are the same.
+//! The feature `weak-owned` adds handles that never keep a Lua instance open.
+//!
+//! # References
+//!
+//! | kind | types | keeps the instance open | keeps the value |
+//! |---|---|---|---|
+//! | owner | [`Lua`] | yes | |
+//! | proxy | [`Table`], [`Function`], [`String`], [`Thread`], [`AnyUserData`], [`Value`] | as long as it exists | yes |
+//! | owned handle | `OwnedTable`, `OwnedFunction`, …, `OwnedValue` | **no** | while the instance is open |
+//! | registry key | [`RegistryKey`] | no | yes |
+//!
+//! A struct that holds a callback of Lua's and is itself given to Lua makes a cycle. With a handle in it the cycle ends when
+//! the owner goes:
+//!
+#![cfg_attr(all(feature = "weak-owned", not(feature = "send")), doc = "```")]
+#![cfg_attr(
+    not(all(feature = "weak-owned", not(feature = "send"))),
+    doc = "```ignore"
+)]
+//! use mlua::{Function, Lua, OwnedFunction, Result, UserData, UserDataMethods};
+//!
+//! #[derive(Default)]
+//! struct Button {
+//!     on_click: Option<OwnedFunction>,
+//! }
+//!
+//! impl UserData for Button {
+//!     fn add_methods<'lua, M: UserDataMethods<'lua, Self>>(methods: &mut M) {
+//!         methods.add_method_mut("on_click", |_, button, callback: Function| {
+//!             button.on_click = Some(callback.into_owned());
+//!             Ok(())
+//!         });
+//!         methods.add_method("click", |_, button, ()| match &button.on_click {
+//!             Some(callback) => callback.call::<_, ()>(()),
+//!             None => Ok(()),
+//!         });
+//!     }
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! let lua = Lua::new();
+//! lua.globals().set("button", Button::default())?;
+//! lua.load("button:on_click(function() clicked = true end) button:click()").exec()?;
+//! assert!(lua.globals().get::<_, bool>("clicked")?);
+//!
+//! let weak = lua.weak();
+//! drop(lua);
+//! assert!(!weak.is_alive());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//!
+//! Exactly one Lua is chosen (`lua54`), and usually `vendored`, which builds it from source. `weak-owned` brings the handles
+//! above, `unstable` the owned types of 0.9, which keep their instance open; with both they are weak. With `send`, [`Lua`] can
+//! be sent to other threads and handles can be cloned and dropped on any; `upgrade_in` is their way back.
 
 mod call;
 mod chunk;
