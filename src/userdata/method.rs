@@ -118,11 +118,11 @@ where
         let (inner, named) = upvalue::<Named<S, M>>(state);
         let named = &*named;
         enter(inner, state, |lua, nargs| {
-            let this = named.access.shared(named.call(lua, state, nargs))?;
-            let args = A::from_stack_args(nargs - 1, 2, Some(&named.name), lua)?;
-            let result = (named.func)(lua, &this, args)?;
-            drop(this);
-            result.push_into_stack_multi(lua)
+            let result = named.access.shared(named.call(lua, state, nargs), |this| {
+                let args = A::from_stack_args(nargs - 1, 2, Some(&named.name), lua)?;
+                (named.func)(lua, this, args)
+            });
+            result?.push_into_stack_multi(lua)
         })
     }
 }
@@ -156,11 +156,13 @@ where
         let named = &*named;
         enter(inner, state, |lua, nargs| {
             let mut func = not_recursive(&named.func)?;
-            let mut this = named.access.exclusive(named.call(lua, state, nargs))?;
-            let args = A::from_stack_args(nargs - 1, 2, Some(&named.name), lua)?;
-            let result = (*func)(lua, &mut this, args)?;
-            drop((this, func));
-            result.push_into_stack_multi(lua)
+            let call = named.call(lua, state, nargs);
+            let result = named.access.exclusive(call, |this| {
+                let args = A::from_stack_args(nargs - 1, 2, Some(&named.name), lua)?;
+                (*func)(lua, this, args)
+            });
+            drop(func);
+            result?.push_into_stack_multi(lua)
         })
     }
 }
@@ -309,10 +311,9 @@ where
     unsafe {
         let named = &*(named as *const Named<S, M>);
         enter(inner, state, |lua, _| {
-            let this = named.access.shared(named.call(lua, state, 1))?;
-            let result = (named.func)(lua, &this)?;
-            drop(this);
-            result.push_into_stack(lua)?;
+            let call = named.call(lua, state, 1);
+            let result = named.access.shared(call, |this| (named.func)(lua, this));
+            result?.push_into_stack(lua)?;
             Ok(1)
         })
     }
@@ -348,9 +349,10 @@ where
         let named = &*(named as *const Named<S, RefCell<M>>);
         enter(inner, state, |lua, _| {
             let mut func = not_recursive(&named.func)?;
-            let mut this = named.access.exclusive(named.call(lua, state, 1))?;
-            let value = A::from_stack_arg(3, 2, Some(&named.name), lua)?;
-            (*func)(lua, &mut this, value)?;
+            named.access.exclusive(named.call(lua, state, 1), |this| {
+                let value = A::from_stack_arg(3, 2, Some(&named.name), lua)?;
+                (*func)(lua, this, value)
+            })?;
             Ok(0)
         })
     }

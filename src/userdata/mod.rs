@@ -35,7 +35,7 @@ pub use refs::{UserDataRef, UserDataRefMut};
 pub use registry::UserDataRegistry;
 pub use traits::{UserData, UserDataFields, UserDataMethods};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
 use types::{Found, TypeKey};
@@ -74,8 +74,8 @@ impl<'lua> AnyUserData<'lua> {
     ///
     /// # Errors
     ///
-    /// [`Error::UserDataTypeMismatch`] if the userdata does not hold a `T`, [`Error::UserDataDestructed`] if its value is
-    /// gone, [`Error::UserDataBorrowError`] if it is borrowed mutably.
+    /// [`Error::UserDataTypeMismatch`](crate::Error::UserDataTypeMismatch) if the userdata does not hold a `T`, [`Error::UserDataDestructed`] if its value is
+    /// gone, [`Error::UserDataBorrowError`](crate::Error::UserDataBorrowError) if it is borrowed mutably.
     #[inline]
     pub fn borrow<T: 'static>(&self) -> Result<CellRef<'_, T>> {
         // SAFETY: the result borrows `self`, which keeps the userdata.
@@ -86,7 +86,7 @@ impl<'lua> AnyUserData<'lua> {
     ///
     /// # Errors
     ///
-    /// As [`AnyUserData::borrow`], with [`Error::UserDataBorrowMutError`] if it is borrowed already, or if a scope has lent
+    /// As [`AnyUserData::borrow`], with [`Error::UserDataBorrowMutError`](crate::Error::UserDataBorrowMutError) if it is borrowed already, or if a scope has lent
     /// it for reading only.
     #[inline]
     pub fn borrow_mut<T: 'static>(&self) -> Result<CellRefMut<'_, T>> {
@@ -116,7 +116,7 @@ impl<'lua> AnyUserData<'lua> {
     ///
     /// # Errors
     ///
-    /// [`Error::UserDataTypeMismatch`] if the userdata is not one of this library, [`Error::UserDataDestructed`] if its
+    /// [`Error::UserDataTypeMismatch`](crate::Error::UserDataTypeMismatch) if the userdata is not one of this library, [`Error::UserDataDestructed`] if its
     /// value is gone.
     pub fn get_metatable(&self) -> Result<UserDataMetatable<'lua>> {
         self.find()?;
@@ -138,7 +138,6 @@ impl<'lua> AnyUserData<'lua> {
     }
 
     /// The userdata and its type, if it is one of ours with a value.
-    #[inline]
     fn find(&self) -> Result<Found> {
         // SAFETY: `find` only reads, so it may do so where the value lies.
         unsafe {
@@ -147,14 +146,15 @@ impl<'lua> AnyUserData<'lua> {
         }
     }
 
-    /// As [`AnyUserData::find`], with an error if the userdata does not hold a `T`.
+    /// The userdata, if it is one of type `T` with a value.
     #[inline]
     fn find_typed<T: 'static>(&self) -> Result<*mut c_void> {
-        let found = self.find()?;
-        if found.key != TypeKey::Static(std::any::TypeId::of::<T>()) {
-            return Err(Error::UserDataTypeMismatch);
+        // SAFETY: as in `find`; a proxy of this type is made of full userdata only.
+        unsafe {
+            let (thread, index) = self.0.peek();
+            let types = &self.0.lua().inner().types;
+            types.find_typed::<T>(thread, index)
         }
-        Ok(found.userdata)
     }
 }
 

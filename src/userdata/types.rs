@@ -100,20 +100,42 @@ impl TypeMap {
     ///
     /// There is a value at `index` of `state`, a state of this instance, and room for one more. Nothing here allocates in Lua
     /// or runs code, so `state` may be a reference thread.
-    #[inline]
     pub(crate) unsafe fn find(&self, state: *mut ffi::lua_State, index: c_int) -> Result<Found> {
         // SAFETY: passed on.
         let metatable = unsafe { metatable_at(state, index) };
-        let key = match self.last.get() {
-            Some((address, id)) if address == metatable => TypeKey::Static(id),
-            _ => self.look_up(metatable)?,
-        };
         Ok(Found {
-            // SAFETY: `metatable_at` has found a full userdata there.
+            // SAFETY: as above.
             userdata: unsafe { ffi::lua_touserdata(state, index) },
             metatable,
-            key,
+            key: self.look_up(metatable)?,
         })
+    }
+
+    /// The full userdata at `index` of `state` if it is one of type `T`.
+    ///
+    /// # Errors
+    ///
+    /// As [`TypeMap::find`].
+    ///
+    /// # Safety
+    ///
+    /// As [`TypeMap::find`], and that value is a full userdata.
+    #[inline]
+    pub(crate) unsafe fn find_typed<T: 'static>(
+        &self,
+        state: *mut ffi::lua_State,
+        index: c_int,
+    ) -> Result<*mut c_void> {
+        // SAFETY: passed on.
+        let metatable = unsafe { metatable_of_userdata(state, index) };
+        let id = TypeId::of::<T>();
+        if self.last.get() != Some((metatable, id))
+            && self.look_up(metatable)? != TypeKey::Static(id)
+        {
+            return Err(Error::UserDataTypeMismatch);
+        }
+        // SAFETY: passed on.
+        Ok(unsafe { ffi::lua_touserdata(state, index) })
     }
 
     #[inline(never)]
@@ -144,13 +166,22 @@ impl TypeMap {
 /// # Safety
 ///
 /// As [`TypeMap::find`].
-#[inline(always)]
 pub(crate) unsafe fn metatable_at(state: *mut ffi::lua_State, index: c_int) -> *const c_void {
+    // SAFETY: passed on.
+    unsafe {
+        match ffi::lua_type(state, index) {
+            ffi::LUA_TUSERDATA => metatable_of_userdata(state, index),
+            _ => ptr::null(),
+        }
+    }
+}
+
+/// As [`metatable_at`], for what is known to be a full userdata.
+#[inline(always)]
+unsafe fn metatable_of_userdata(state: *mut ffi::lua_State, index: c_int) -> *const c_void {
     // SAFETY: plain reads; the metatable that is pushed is popped.
     unsafe {
-        if ffi::lua_type(state, index) != ffi::LUA_TUSERDATA
-            || ffi::lua_getmetatable(state, index) == 0
-        {
+        if ffi::lua_getmetatable(state, index) == 0 {
             return ptr::null();
         }
         let metatable = ffi::lua_topointer(state, -1);

@@ -4,16 +4,16 @@
 //! `T`. The wrappers are [`UserData`] themselves, with the fields and methods of `T`.
 
 use std::any::TypeId;
-use std::cell::{Cell, Ref, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::ops::{Deref, DerefMut};
 use std::os::raw::c_void;
 use std::ptr;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 #[cfg(not(feature = "send"))]
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::cell::{self, Kind};
-use super::types::{metatable_at, TypeKey};
+use super::types::TypeKey;
 use super::{UserData, UserDataFields, UserDataMethods, UserDataRegistry};
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
@@ -118,24 +118,20 @@ pub(crate) trait Access<T>: 'static {
     /// `serial` is that of the scope's value whose methods are made, if it is one.
     fn new(serial: u64) -> Self;
 
-    /// Borrows the `self` of the function `name`.
+    /// Runs `f` with the `self` of the call.
     ///
     /// # Safety
     ///
-    /// `state` runs a C function of this instance with `nargs` arguments, with room for one value. The userdata stays at
-    /// index 1 for as long as the result lives.
-    unsafe fn shared<'a>(&self, call: Call<'_>) -> Result<Shared<'a, T>>
-    where
-        T: 'a;
+    /// The call is one of this instance, with room for one value. The userdata stays at index 1 while `f` runs.
+    unsafe fn shared<R>(&self, call: Call<'_>, f: impl FnOnce(&T) -> Result<R>) -> Result<R>;
 
-    /// Borrows the `self` of the function `name` mutably.
+    /// Runs `f` with the `self` of the call, borrowed mutably.
     ///
     /// # Safety
     ///
     /// As [`Access::shared`].
-    unsafe fn exclusive<'a>(&self, call: Call<'_>) -> Result<Exclusive<'a, T>>
-    where
-        T: 'a;
+    unsafe fn exclusive<R>(&self, call: Call<'_>, f: impl FnOnce(&mut T) -> Result<R>)
+        -> Result<R>;
 }
 
 /// The call whose `self` is looked for.
@@ -172,17 +168,26 @@ pub(crate) struct ByType {
 }
 
 impl ByType {
-    /// The userdata at index 1 if it has the metatable seen last, and so is of type `T`, and holds a value.
+    /// The cell in the userdata at index 1 if it has the metatable seen last, and so is of type `T`, and holds a value.
     #[inline(always)]
-    unsafe fn seen(&self, call: Call<'_>) -> Option<*mut c_void> {
-        // SAFETY: the address of a metatable that has been seen means `T` for ever (T1), so that userdata is a cell of `T`.
+    unsafe fn seen<'a, T: 'static>(&self, call: Call<'_>) -> Option<&'a RefCell<T>> {
+        let state = call.state;
+        // SAFETY: plain reads; the metatable that is pushed is popped. The address of a metatable that has been seen means `T`
+        // for ever (T1), and only userdata of the library have it, so that one is a cell of `T`.
         unsafe {
-            let metatable = metatable_at(call.state, 1);
-            if metatable.is_null() || metatable != self.seen.get() {
+            if ffi::lua_getmetatable(state, 1) == 0 {
                 return None;
             }
-            let userdata = ffi::lua_touserdata(call.state, 1);
-            (cell::kind(userdata) == Kind::Value).then_some(userdata)
+            let metatable = ffi::lua_topointer(state, -1);
+            ffi::lua_pop(state, 1);
+            if metatable != self.seen.get() {
+                return None;
+            }
+            let userdata = ffi::lua_touserdata(state, 1);
+            if userdata.is_null() || cell::kind(userdata) != Kind::Value {
+                return None;
+            }
+            Some(&*cell::cell::<T>(userdata))
         }
     }
 }
@@ -239,33 +244,62 @@ impl<T: 'static> Access<T> for ByType {
     }
 
     #[inline(always)]
-    unsafe fn shared<'a>(&self, call: Call<'_>) -> Result<Shared<'a, T>> {
-        // SAFETY: `seen` has found a cell that holds a `T`.
+    unsafe fn shared<R>(&self, call: Call<'_>, f: impl FnOnce(&T) -> Result<R>) -> Result<R> {
+        // SAFETY: passed on.
         unsafe {
-            if let Some(userdata) = self.seen(call) {
-                if let Ok(guard) = (*cell::cell::<T>(userdata)).try_borrow() {
-                    return Ok(Shared::Plain(guard));
-                }
+            if let Some(Ok(this)) = self.seen::<T>(call).map(RefCell::try_borrow) {
+                return f(&this);
             }
-            find_shared(self, call)
+            let (mut f, mut result) = (Some(f), None);
+            run_shared(self, call, &mut |this| result = f.take().map(|f| f(this)))?;
+            result.expect("called once")
         }
     }
 
     #[inline(always)]
-    unsafe fn exclusive<'a>(&self, call: Call<'_>) -> Result<Exclusive<'a, T>> {
-        // SAFETY: as in `shared`.
+    unsafe fn exclusive<R>(
+        &self,
+        call: Call<'_>,
+        f: impl FnOnce(&mut T) -> Result<R>,
+    ) -> Result<R> {
+        // SAFETY: passed on.
         unsafe {
-            if let Some(userdata) = self.seen(call) {
-                if let Ok(guard) = (*cell::cell::<T>(userdata)).try_borrow_mut() {
-                    return Ok(Exclusive::Plain(guard));
-                }
+            if let Some(Ok(mut this)) = self.seen::<T>(call).map(RefCell::try_borrow_mut) {
+                return f(&mut this);
             }
-            find_exclusive(self, call)
+            let (mut f, mut result) = (Some(f), None);
+            run_exclusive(self, call, &mut |this| {
+                result = f.take().map(|f| f(this));
+            })?;
+            result.expect("called once")
         }
     }
 }
 
+/// Finds the `self` of a call wherever it is, and runs `f` with it, once.
 #[inline(never)]
+unsafe fn run_shared<T: 'static>(
+    access: &ByType,
+    call: Call<'_>,
+    f: &mut dyn FnMut(&T),
+) -> Result<()> {
+    // SAFETY: passed on.
+    f(unsafe { &*find_shared(access, call)? });
+    Ok(())
+}
+
+/// As [`run_shared`], mutably.
+#[inline(never)]
+unsafe fn run_exclusive<T: 'static>(
+    access: &ByType,
+    call: Call<'_>,
+    f: &mut dyn FnMut(&mut T),
+) -> Result<()> {
+    // SAFETY: passed on.
+    f(unsafe { &mut *find_exclusive(access, call)? });
+    Ok(())
+}
+
 unsafe fn find_shared<'a, T: 'static>(access: &ByType, call: Call<'_>) -> Result<Shared<'a, T>> {
     // SAFETY: passed on.
     let found = unsafe { call.find()? };
@@ -329,7 +363,6 @@ unsafe fn find_shared<'a, T: 'static>(access: &ByType, call: Call<'_>) -> Result
     Err(call.bad_self(Error::UserDataTypeMismatch))
 }
 
-#[inline(never)]
 unsafe fn find_exclusive<'a, T: 'static>(
     access: &ByType,
     call: Call<'_>,
@@ -400,20 +433,20 @@ impl<T> Access<T> for BySerial {
         BySerial(serial)
     }
 
-    unsafe fn shared<'a>(&self, call: Call<'_>) -> Result<Shared<'a, T>>
-    where
-        T: 'a,
-    {
+    unsafe fn shared<R>(&self, call: Call<'_>, f: impl FnOnce(&T) -> Result<R>) -> Result<R> {
         // SAFETY: the metatable with this serial number is that of one userdata, whose type this access is for.
-        unsafe { cell::borrow(self.find(call)?).map(Shared::Plain) }
+        let this = unsafe { cell::borrow(self.find(call)?)? };
+        f(&this)
     }
 
-    unsafe fn exclusive<'a>(&self, call: Call<'_>) -> Result<Exclusive<'a, T>>
-    where
-        T: 'a,
-    {
+    unsafe fn exclusive<R>(
+        &self,
+        call: Call<'_>,
+        f: impl FnOnce(&mut T) -> Result<R>,
+    ) -> Result<R> {
         // SAFETY: as in `shared`.
-        unsafe { cell::borrow_mut(self.find(call)?).map(Exclusive::Plain) }
+        let mut this = unsafe { cell::borrow_mut(self.find(call)?)? };
+        f(&mut this)
     }
 }
 
