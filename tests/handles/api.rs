@@ -6,12 +6,14 @@ use std::hash::{Hash, Hasher};
 use std::os::raw::c_void;
 
 use mlua::{
-    AnyUserData, Error, Function, LightUserData, Lua, OwnedAnyUserData, OwnedFunction, OwnedString, OwnedTable,
-    OwnedThread, OwnedUserData, OwnedValue, Result, String as LuaString, Table, Thread, ThreadStatus, UserData,
-    UserDataRef, Value,
+    AnyUserData, Error, Function, LightUserData, Lua, OwnedAnyUserData, OwnedFunction, OwnedString,
+    OwnedTable, OwnedThread, OwnedUserData, OwnedValue, Result, String as LuaString, Table, Thread,
+    ThreadStatus, UserData, UserDataRef, Value,
 };
 
-use crate::kit::{assert_destroyed, assert_mismatched, bytes_in_use, panic_message, Tally, DESTROYED};
+use crate::kit::{
+    assert_destroyed, assert_mismatched, bytes_in_use, panic_message, Tally, DESTROYED,
+};
 
 #[test]
 fn the_first_example_of_everyone() -> Result<()> {
@@ -38,11 +40,21 @@ fn the_example_of_0_9_reads_the_same() -> Result<()> {
         on_event: Option<OwnedFunction>,
     }
 
-    let mut host = Host { lua: Lua::new(), on_event: None };
+    let mut host = Host {
+        lua: Lua::new(),
+        on_event: None,
+    };
     let add: Function = host.lua.load("function(a, b) return a + b end").eval()?;
     host.on_event = Some(add.into_owned());
     assert_eq!(host.on_event.as_ref().unwrap().call::<_, i64>((1, 2))?, 3);
-    assert_eq!(host.on_event.as_ref().unwrap().to_ref().call::<_, i64>((3, 4))?, 7);
+    assert_eq!(
+        host.on_event
+            .as_ref()
+            .unwrap()
+            .to_ref()
+            .call::<_, i64>((3, 4))?,
+        7
+    );
     Ok(())
 }
 
@@ -93,7 +105,10 @@ macro_rules! contract {
                 assert_eq!(panic_message(|| handle.upgrade()), DESTROYED);
                 assert_eq!(panic_message(|| handle.to_ref()), DESTROYED);
                 assert!(matches!(handle.try_upgrade(), Err(Error::LuaDestroyed)));
-                assert!(matches!(handle.upgrade_in(&Lua::new()), Err(Error::LuaDestroyed)));
+                assert!(matches!(
+                    handle.upgrade_in(&Lua::new()),
+                    Err(Error::LuaDestroyed)
+                ));
             }
 
             #[test]
@@ -187,7 +202,10 @@ macro_rules! contract {
             fn another_type_is_an_error() {
                 let lua = Lua::new();
                 let result = lua.unpack::<$Owned>(Value::Boolean(true));
-                assert!(matches!(result, Err(Error::FromLuaConversionError { .. })), "{result:?}");
+                assert!(
+                    matches!(result, Err(Error::FromLuaConversionError { .. })),
+                    "{result:?}"
+                );
             }
 
             #[test]
@@ -215,7 +233,10 @@ macro_rules! contract {
                 assert!(handle.is_alive());
                 let again = proxy.clone();
                 drop(proxy);
-                assert_eq!(handle.try_upgrade().unwrap().to_pointer(), again.to_pointer());
+                assert_eq!(
+                    handle.try_upgrade().unwrap().to_pointer(),
+                    again.to_pointer()
+                );
                 drop(again);
                 assert!(!handle.is_alive());
             }
@@ -224,15 +245,21 @@ macro_rules! contract {
 }
 
 fn thread(lua: &Lua) -> Result<Thread<'_>> {
-    lua.load("coroutine.create(function(a) while true do a = coroutine.yield(a * 2) end end)").eval()
+    lua.load("coroutine.create(function(a) while true do a = coroutine.yield(a * 2) end end)")
+        .eval()
 }
 
 contract!(table, OwnedTable, Table, Table, |lua| lua.create_table());
-contract!(function, OwnedFunction, Function, Function, |lua| lua.create_function(|_, ()| Ok(())));
-contract!(lua_function, OwnedFunction, Function, Function, |lua| lua.load("function() end").eval());
-contract!(string, OwnedString, LuaString, String, |lua| lua.create_string("some text"));
+contract!(function, OwnedFunction, Function, Function, |lua| lua
+    .create_function(|_, ()| Ok(())));
+contract!(lua_function, OwnedFunction, Function, Function, |lua| lua
+    .load("function() end")
+    .eval());
+contract!(string, OwnedString, LuaString, String, |lua| lua
+    .create_string("some text"));
 contract!(coroutine, OwnedThread, Thread, Thread, |lua| thread(lua));
-contract!(userdata, OwnedAnyUserData, AnyUserData, UserData, |lua| lua.create_any_userdata(5_u8));
+contract!(userdata, OwnedAnyUserData, AnyUserData, UserData, |lua| lua
+    .create_any_userdata(5_u8));
 
 fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -293,10 +320,18 @@ macro_rules! identity {
     };
 }
 
-identity!(table_identity, OwnedTable, |lua| Ok(lua.create_table()?.into_owned()));
-identity!(function_identity, OwnedFunction, |lua| Ok(lua.create_function(|_, ()| Ok(()))?.into_owned()));
-identity!(thread_identity, OwnedThread, |lua| Ok(thread(lua)?.into_owned()));
-identity!(userdata_identity, OwnedUserData, |lua| Ok(lua.create_any_userdata(5_u8)?.into_owned()));
+identity!(table_identity, OwnedTable, |lua| Ok(lua
+    .create_table()?
+    .into_owned()));
+identity!(function_identity, OwnedFunction, |lua| Ok(lua
+    .create_function(|_, ()| Ok(()))?
+    .into_owned()));
+identity!(thread_identity, OwnedThread, |lua| Ok(
+    thread(lua)?.into_owned()
+));
+identity!(userdata_identity, OwnedUserData, |lua| Ok(lua
+    .create_any_userdata(5_u8)?
+    .into_owned()));
 
 #[test]
 fn a_value_stays_as_long_as_its_handle_and_no_longer() {
@@ -320,7 +355,10 @@ fn table_shortcuts() {
     table.raw_set("b", "two").unwrap();
     assert_eq!(table.get::<_, i64>("a").unwrap(), 1);
     assert_eq!(table.raw_get::<_, String>("b").unwrap(), "two");
-    let fallback: Table = lua.load("setmetatable({}, {__index = function(_, k) return k end, __newindex = error})").eval().unwrap();
+    let fallback: Table = lua
+        .load("setmetatable({}, {__index = function(_, k) return k end, __newindex = error})")
+        .eval()
+        .unwrap();
     let fallback = fallback.into_owned();
     assert_eq!(fallback.get::<_, i64>(7).unwrap(), 7);
     assert_eq!(fallback.raw_get::<_, Option<i64>>(7).unwrap(), None);
@@ -355,7 +393,10 @@ fn function_shortcuts() {
     let add: Function = lua.load("function(a, b) return a + b end").eval().unwrap();
     let add = add.into_owned();
     assert_eq!(add.call::<_, i64>((1, 2)).unwrap(), 3);
-    assert!(matches!(add.call::<_, i64>(()), Err(Error::RuntimeError(_))));
+    assert!(matches!(
+        add.call::<_, i64>(()),
+        Err(Error::RuntimeError(_))
+    ));
     drop(lua);
     assert_destroyed("call", add.call::<_, i64>((1, 2)));
 }
@@ -382,20 +423,35 @@ fn userdata_shortcuts() {
     let counter: OwnedUserData = lua.create_userdata(Counter(1)).unwrap().into_owned();
     counter.borrow_mut::<Counter>().unwrap().0 += 1;
     assert_eq!(counter.borrow::<Counter>().unwrap().0, 2);
-    assert!(matches!(counter.borrow::<String>(), Err(Error::UserDataTypeMismatch)));
+    assert!(matches!(
+        counter.borrow::<String>(),
+        Err(Error::UserDataTypeMismatch)
+    ));
     {
         let _shared = counter.borrow::<Counter>().unwrap();
         assert!(counter.borrow::<Counter>().is_ok());
-        assert!(matches!(counter.borrow_mut::<Counter>(), Err(Error::UserDataBorrowMutError)));
-        assert!(matches!(counter.take::<Counter>(), Err(Error::UserDataBorrowMutError)));
+        assert!(matches!(
+            counter.borrow_mut::<Counter>(),
+            Err(Error::UserDataBorrowMutError)
+        ));
+        assert!(matches!(
+            counter.take::<Counter>(),
+            Err(Error::UserDataBorrowMutError)
+        ));
     }
     {
         let _exclusive = counter.borrow_mut::<Counter>().unwrap();
-        assert!(matches!(counter.borrow::<Counter>(), Err(Error::UserDataBorrowError)));
+        assert!(matches!(
+            counter.borrow::<Counter>(),
+            Err(Error::UserDataBorrowError)
+        ));
     }
     let other = lua.create_userdata(Counter(9)).unwrap().into_owned();
     assert_eq!(counter.take::<Counter>().unwrap().0, 2);
-    assert!(matches!(counter.borrow::<Counter>(), Err(Error::UserDataDestructed)));
+    assert!(matches!(
+        counter.borrow::<Counter>(),
+        Err(Error::UserDataDestructed)
+    ));
 
     drop(lua);
     assert_destroyed("borrow", other.borrow::<Counter>().map(|_| ()));
@@ -417,7 +473,10 @@ fn string_shortcuts() {
     assert_eq!(format!("{borrowed} {borrowed:?}"), "häuser \"häuser\"");
     assert_eq!(bytes.as_bytes(), b"\xff\x00\x01");
     assert_eq!(&bytes.as_bytes()[1..], b"\x00\x01");
-    assert!(matches!(bytes.to_str(), Err(Error::FromLuaConversionError { .. })));
+    assert!(matches!(
+        bytes.to_str(),
+        Err(Error::FromLuaConversionError { .. })
+    ));
     drop(borrowed);
     drop(lua);
     assert_destroyed("to_str", text.to_str().map(|_| ()));
@@ -427,7 +486,10 @@ fn string_shortcuts() {
 #[test]
 fn string_guards_keep_the_instance_open() {
     let lua = Lua::new();
-    let handle = lua.create_string("a text that is not short enough for any cache of strings at all").unwrap().into_owned();
+    let handle = lua
+        .create_string("a text that is not short enough for any cache of strings at all")
+        .unwrap()
+        .into_owned();
     let text = handle.to_str().unwrap();
     let bytes = handle.as_bytes();
     drop(lua);
@@ -446,7 +508,10 @@ fn string_guards_keep_the_instance_open() {
 fn userdata_guards_keep_the_instance_open() {
     let lua = Lua::new();
     let tally = Tally::default();
-    let handle = lua.create_any_userdata((tally.token(), 1)).unwrap().into_owned();
+    let handle = lua
+        .create_any_userdata((tally.token(), 1))
+        .unwrap()
+        .into_owned();
     let mut guard = handle.borrow_mut::<(crate::kit::Token, i32)>().unwrap();
     drop(lua);
     guard.1 += 1;
@@ -489,7 +554,10 @@ fn each_kind(lua: &Lua) -> Vec<Value<'_>> {
 
 fn is_handle(value: &OwnedValue) -> bool {
     use OwnedValue::*;
-    matches!(value, String(_) | Table(_) | Function(_) | Thread(_) | UserData(_))
+    matches!(
+        value,
+        String(_) | Table(_) | Function(_) | Thread(_) | UserData(_)
+    )
 }
 
 #[test]
@@ -498,7 +566,12 @@ fn owned_values_mirror_values() {
     for value in each_kind(&lua) {
         let (name, pointer) = (value.type_name(), value.to_pointer());
         let owned = value.into_owned();
-        for back in [owned.upgrade(), owned.to_ref(), owned.try_upgrade().unwrap(), owned.upgrade_in(&lua).unwrap()] {
+        for back in [
+            owned.upgrade(),
+            owned.to_ref(),
+            owned.try_upgrade().unwrap(),
+            owned.upgrade_in(&lua).unwrap(),
+        ] {
             assert_eq!((back.type_name(), back.to_pointer()), (name, pointer));
         }
         assert_eq!(owned.to_pointer(), pointer, "{name}");
@@ -557,21 +630,44 @@ fn owned_values_from_plain_kinds_and_handles() {
     assert!(matches!(OwnedValue::from(7), OwnedValue::Integer(7)));
     assert!(matches!(OwnedValue::from(7_u8), OwnedValue::Integer(7)));
     assert!(matches!(OwnedValue::from(0.5), OwnedValue::Number(_)));
-    assert!(matches!(OwnedValue::from(LightUserData(8 as *mut c_void)), OwnedValue::LightUserData(_)));
-    assert!(matches!(OwnedValue::from(Error::runtime("x")), OwnedValue::Error(_)));
-    assert!(matches!(OwnedValue::from(lua.create_string("s").unwrap().into_owned()), OwnedValue::String(_)));
-    assert!(matches!(OwnedValue::from(lua.globals().into_owned()), OwnedValue::Table(_)));
+    assert!(matches!(
+        OwnedValue::from(LightUserData(8 as *mut c_void)),
+        OwnedValue::LightUserData(_)
+    ));
+    assert!(matches!(
+        OwnedValue::from(Error::runtime("x")),
+        OwnedValue::Error(_)
+    ));
+    assert!(matches!(
+        OwnedValue::from(lua.create_string("s").unwrap().into_owned()),
+        OwnedValue::String(_)
+    ));
+    assert!(matches!(
+        OwnedValue::from(lua.globals().into_owned()),
+        OwnedValue::Table(_)
+    ));
     let function = lua.create_function(|_, ()| Ok(())).unwrap();
-    assert!(matches!(OwnedValue::from(function.into_owned()), OwnedValue::Function(_)));
-    assert!(matches!(OwnedValue::from(thread(&lua).unwrap().into_owned()), OwnedValue::Thread(_)));
+    assert!(matches!(
+        OwnedValue::from(function.into_owned()),
+        OwnedValue::Function(_)
+    ));
+    assert!(matches!(
+        OwnedValue::from(thread(&lua).unwrap().into_owned()),
+        OwnedValue::Thread(_)
+    ));
     let userdata = lua.create_any_userdata(()).unwrap();
-    assert!(matches!(OwnedValue::from(userdata.into_owned()), OwnedValue::UserData(_)));
+    assert!(matches!(
+        OwnedValue::from(userdata.into_owned()),
+        OwnedValue::UserData(_)
+    ));
 }
 
 #[test]
 fn owned_values_take_anything_from_lua() {
     let lua = Lua::new();
-    let keep = lua.create_function(|_, values: mlua::Variadic<OwnedValue>| Ok(values)).unwrap();
+    let keep = lua
+        .create_function(|_, values: mlua::Variadic<OwnedValue>| Ok(values))
+        .unwrap();
     lua.globals().set("keep", keep).unwrap();
     let same: bool = lua
         .load("local t, f = {}, print; local a, b, c, d, e = keep(t, f, nil, 'x', 1.5); return a == t and b == f and c == nil and d == 'x' and e == 1.5")
@@ -591,7 +687,9 @@ fn weak_lua() {
     assert!(!weak.ptr_eq(&other.weak()));
     assert!(!format!("{weak:?}").is_empty());
     let inside = weak.clone();
-    let same = lua.create_function(move |lua, ()| Ok(lua.weak().ptr_eq(&inside))).unwrap();
+    let same = lua
+        .create_function(move |lua, ()| Ok(lua.weak().ptr_eq(&inside)))
+        .unwrap();
     assert!(same.call::<_, bool>(()).unwrap());
     drop(same);
     drop(lua);
@@ -604,6 +702,9 @@ fn weak_lua() {
 
 #[test]
 fn the_new_errors_have_texts() {
-    assert!(Error::LuaDestroyed.to_string().to_lowercase().contains("destroyed"));
+    assert!(Error::LuaDestroyed
+        .to_string()
+        .to_lowercase()
+        .contains("destroyed"));
     assert!(!Error::MismatchedLua.to_string().is_empty());
 }

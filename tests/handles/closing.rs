@@ -6,17 +6,22 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::{
-    AnyUserData, Error, FromLua, Function, HookTriggers, IntoLua, Lua, OwnedFunction, OwnedTable, OwnedThread, Result,
-    Table, Thread, ThreadStatus, UserData, UserDataMethods, Value, WeakLua,
+    AnyUserData, Error, FromLua, Function, HookTriggers, IntoLua, Lua, OwnedFunction, OwnedTable,
+    OwnedThread, Result, Table, Thread, ThreadStatus, UserData, UserDataMethods, Value, WeakLua,
 };
 
-use crate::kit::{assert_destroyed, bytes_in_use, panic_message, stored_view, Log, OnDrop, Owner, Tally, DESTROYED};
+use crate::kit::{
+    assert_destroyed, bytes_in_use, panic_message, stored_view, Log, OnDrop, Owner, Tally,
+    DESTROYED,
+};
 
 /// An instance whose end is noted as "closed".
 fn observed(log: &Log) -> Lua {
     let lua = Lua::new();
     let log = log.clone();
-    lua.globals().set("observer", OnDrop::new(move || log.note("closed"))).unwrap();
+    lua.globals()
+        .set("observer", OnDrop::new(move || log.note("closed")))
+        .unwrap();
     lua
 }
 
@@ -26,7 +31,9 @@ fn suicidal(log: &Log) -> (Owner, OwnedTable) {
     let globals = lua.globals().into_owned();
     let owner = Owner::new(lua);
     let view = globals.upgrade();
-    globals.set("drop_lua", drop_function(&owner, log, &globals)).unwrap();
+    globals
+        .set("drop_lua", drop_function(&owner, log, &globals))
+        .unwrap();
     let noting = log.clone();
     let note = Function::wrap(move |_, event: String| {
         noting.note(Box::leak(event.into_boxed_str()));
@@ -160,7 +167,11 @@ fn nothing_closes_in_the_middle_of_lua_code() {
     for code in codes {
         let log = Log::default();
         let (_owner, globals) = suicidal(&log);
-        run(&globals, &format!("{code}; collectgarbage() note('went on')")).unwrap_or_else(|error| panic!("{code}: {error}"));
+        run(
+            &globals,
+            &format!("{code}; collectgarbage() note('went on')"),
+        )
+        .unwrap_or_else(|error| panic!("{code}: {error}"));
         assert_eq!(log.events(), ["dropped", "went on", "closed"], "{code}");
         assert!(!globals.is_alive(), "{code}");
     }
@@ -177,8 +188,15 @@ fn a_finalizer_drops_the_last_lua() {
         noting.note("dropped in a finalizer");
     });
     globals.set("finalizer", finalizer).unwrap();
-    run(&globals, "finalizer = nil; collectgarbage(); note('went on')").unwrap();
-    assert_eq!(log.events(), ["dropped in a finalizer", "went on", "closed"]);
+    run(
+        &globals,
+        "finalizer = nil; collectgarbage(); note('went on')",
+    )
+    .unwrap();
+    assert_eq!(
+        log.events(),
+        ["dropped in a finalizer", "went on", "closed"]
+    );
 }
 
 #[test]
@@ -202,7 +220,9 @@ fn an_instance_that_owns_itself_ends_when_it_is_collected() {
     let globals = lua.globals().into_owned();
     let itself = Owner::new(lua);
     let slot = itself.clone();
-    globals.set("itself", OnDrop::new(move || slot.drop_lua())).unwrap();
+    globals
+        .set("itself", OnDrop::new(move || slot.drop_lua()))
+        .unwrap();
     drop(itself);
     assert!(globals.is_alive());
     run(&globals, "itself = nil; collectgarbage()").unwrap();
@@ -233,7 +253,8 @@ fn instances_that_call_each_other_end_after_the_calls() {
     let (_owner, first) = suicidal(&log);
     let second = Lua::new();
     let inner = first.clone();
-    let call_first = second.create_function(move |_, ()| run(&inner, "drop_lua(); note('first goes on')"));
+    let call_first =
+        second.create_function(move |_, ()| run(&inner, "drop_lua(); note('first goes on')"));
     let call_first = call_first.unwrap().into_owned();
     let noting = log.clone();
     let outer = first.upgrade();
@@ -245,7 +266,16 @@ fn instances_that_call_each_other_end_after_the_calls() {
     outer.set("call_second", call_second).unwrap();
     drop(outer);
     run(&first, "call_second(); note('first ends')").unwrap();
-    assert_eq!(log.events(), ["dropped", "first goes on", "back in first", "first ends", "closed"]);
+    assert_eq!(
+        log.events(),
+        [
+            "dropped",
+            "first goes on",
+            "back in first",
+            "first ends",
+            "closed"
+        ]
+    );
 }
 
 #[test]
@@ -259,7 +289,12 @@ fn a_proxy_outlives_the_last_lua() {
     proxy.set("x", 1).unwrap();
     let function: Function = proxy.get("tostring").unwrap();
     drop(proxy);
-    assert_eq!(function.call::<_, String>(globals.get::<_, i64>("x").unwrap()).unwrap(), "1");
+    assert_eq!(
+        function
+            .call::<_, String>(globals.get::<_, i64>("x").unwrap())
+            .unwrap(),
+        "1"
+    );
     assert!(log.events().is_empty());
     drop(function);
     assert_eq!(log.events(), ["closed"]);
@@ -288,7 +323,11 @@ fn the_instance_ends_while_a_coroutine_is_suspended() {
 fn a_coroutine_that_is_running_drops_the_last_lua() {
     let log = Log::default();
     let (_owner, globals) = suicidal(&log);
-    run(&globals, "co = coroutine.create(function() drop_lua() coroutine.yield(1) note('resumed') end)").unwrap();
+    run(
+        &globals,
+        "co = coroutine.create(function() drop_lua() coroutine.yield(1) note('resumed') end)",
+    )
+    .unwrap();
     let thread: OwnedThread = globals.get("co").unwrap();
     let proxy = thread.upgrade();
     assert_eq!(proxy.resume::<_, i64>(()).unwrap(), 1);
@@ -330,7 +369,10 @@ fn conversions_drop_the_last_lua() {
             2 => assert_eq!(globals.get::<_, Option<i64>>(Drops(owner)).unwrap(), None),
             3 => {
                 let tostring: OwnedFunction = globals.get("tostring").unwrap();
-                assert_eq!(tostring.call::<_, String>(Drops(owner)).unwrap(), "made after the drop");
+                assert_eq!(
+                    tostring.call::<_, String>(Drops(owner)).unwrap(),
+                    "made after the drop"
+                );
             }
             4 => assert_eq!(globals.get::<_, DropsToo>("_VERSION").unwrap().0, "Lua 5.4"),
             _ => {
@@ -467,7 +509,9 @@ fn rust_functions_work_in_finalizers_that_run_while_closing() {
         Ok(())
     });
     lua.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({x = 5}, {__gc = finalize})").exec().unwrap();
+    lua.load("kept = setmetatable({x = 5}, {__gc = finalize})")
+        .exec()
+        .unwrap();
     drop(lua);
     assert_eq!(log.events(), ["worked"]);
 }
@@ -489,7 +533,9 @@ fn handles_dropped_and_cloned_while_closing() {
     {
         let lua = Lua::new();
         for _ in 0..100 {
-            let handles = (0..10).map(|_| lua.create_table().unwrap().into_owned()).collect();
+            let handles = (0..10)
+                .map(|_| lua.create_table().unwrap().into_owned())
+                .collect();
             lua.globals().raw_push(Bag { handles }).unwrap();
         }
     }
@@ -526,7 +572,9 @@ fn instances_that_own_each_other_end_in_a_chain() {
         let lua = Lua::new();
         weak.push(outer.weak());
         lua.globals().set("token", tally.token()).unwrap();
-        lua.globals().set("inner", lua.create_any_userdata(outer).unwrap()).unwrap();
+        lua.globals()
+            .set("inner", lua.create_any_userdata(outer).unwrap())
+            .unwrap();
         outer = lua;
     }
     drop(outer);
@@ -559,7 +607,9 @@ fn a_panic_in_a_finalizer_does_not_stop_the_closing() {
     let handle = lua.globals().into_owned();
     for _ in 0..5 {
         lua.globals().raw_push(tally.token()).unwrap();
-        lua.globals().raw_push(OnDrop::new(|| panic!("in a finalizer"))).unwrap();
+        lua.globals()
+            .raw_push(OnDrop::new(|| panic!("in a finalizer")))
+            .unwrap();
     }
     let _ = catch_unwind(AssertUnwindSafe(|| drop(lua)));
     assert!(!handle.is_alive());
@@ -597,10 +647,18 @@ fn a_lua_finalizer_that_fails_does_not_stop_the_closing() {
     let lua = Lua::new();
     lua.globals().set("token", tally.token()).unwrap();
     lua.load("kept = {}; for i = 1, 5 do kept[i] = setmetatable({}, {__gc = function() error('in __gc') end}) end").exec().unwrap();
-    let fails = lua.create_function(|_, ()| Err::<(), _>(Error::runtime("in Rust"))).unwrap();
-    lua.load("local f = ...; kept2 = setmetatable({}, {__gc = f})").call::<_, ()>(fails).unwrap();
-    let panics = lua.create_function(|_, ()| -> Result<()> { panic!("in a finalizer of Lua's") }).unwrap();
-    lua.load("local f = ...; kept3 = setmetatable({}, {__gc = f})").call::<_, ()>(panics).unwrap();
+    let fails = lua
+        .create_function(|_, ()| Err::<(), _>(Error::runtime("in Rust")))
+        .unwrap();
+    lua.load("local f = ...; kept2 = setmetatable({}, {__gc = f})")
+        .call::<_, ()>(fails)
+        .unwrap();
+    let panics = lua
+        .create_function(|_, ()| -> Result<()> { panic!("in a finalizer of Lua's") })
+        .unwrap();
+    lua.load("local f = ...; kept3 = setmetatable({}, {__gc = f})")
+        .call::<_, ()>(panics)
+        .unwrap();
     let handle = lua.globals().into_owned();
     let _ = catch_unwind(AssertUnwindSafe(|| drop(lua)));
     assert!(!handle.is_alive());
@@ -636,7 +694,13 @@ fn a_value_taken_out_is_not_dropped_with_the_instance() {
 #[test]
 fn a_proxy_stored_beside_its_thread_keeps_both() {
     let lua = Lua::new();
-    let thread: Thread = lua.create_thread(lua.load("coroutine.yield(1) return 2").into_function().unwrap()).unwrap();
+    let thread: Thread = lua
+        .create_thread(
+            lua.load("coroutine.yield(1) return 2")
+                .into_function()
+                .unwrap(),
+        )
+        .unwrap();
     let handle = thread.into_owned();
     let proxy = handle.upgrade();
     drop(lua);

@@ -1,8 +1,8 @@
 //! Cycles between Rust and Lua that would keep an instance open for ever, were handles strong.
 
 use mlua::{
-    AnyUserData, Function, HookTriggers, Lua, OwnedAnyUserData, OwnedFunction, OwnedTable, OwnedThread, OwnedValue,
-    Result, Table, Thread, UserData, UserDataMethods,
+    AnyUserData, Function, HookTriggers, Lua, OwnedAnyUserData, OwnedFunction, OwnedTable,
+    OwnedThread, OwnedValue, Result, Table, Thread, UserData, UserDataMethods,
 };
 
 use crate::kit::{bytes_in_use, Tally, Token};
@@ -15,7 +15,10 @@ struct Button {
 
 impl Button {
     fn new(tally: &Tally) -> Button {
-        Button { on_click: None, _token: tally.token() }
+        Button {
+            on_click: None,
+            _token: tally.token(),
+        }
     }
 }
 
@@ -42,7 +45,10 @@ const CALLBACK: &str = "local n = 0; button:on_click(function() n = n + 1; retur
 fn userdata_in_a_global(lua: &Lua, tally: &Tally) -> Result<()> {
     lua.globals().set("button", Button::new(tally))?;
     lua.load(CALLBACK).exec()?;
-    assert_eq!(lua.load("button:click() + button:click()").eval::<i64>()?, 3);
+    assert_eq!(
+        lua.load("button:click() + button:click()").eval::<i64>()?,
+        3
+    );
     Ok(())
 }
 
@@ -67,21 +73,33 @@ fn mutable_rust_closure(lua: &Lua, tally: &Tally) -> Result<()> {
         Ok(callbacks.len())
     })?;
     lua.globals().set("subscribe", function)?;
-    assert_eq!(lua.load("subscribe(print); return subscribe(subscribe)").eval::<i64>()?, 2);
+    assert_eq!(
+        lua.load("subscribe(print); return subscribe(subscribe)")
+            .eval::<i64>()?,
+        2
+    );
     Ok(())
 }
 
 fn app_data(lua: &Lua, tally: &Tally) -> Result<()> {
     let callback: Function = lua.load("function() return 5 end").eval()?;
-    lua.set_app_data(Keeps((callback.into_owned(), lua.globals().into_owned()), tally.token()));
-    let kept = lua.app_data_ref::<Keeps<(OwnedFunction, OwnedTable)>>().unwrap();
+    lua.set_app_data(Keeps(
+        (callback.into_owned(), lua.globals().into_owned()),
+        tally.token(),
+    ));
+    let kept = lua
+        .app_data_ref::<Keeps<(OwnedFunction, OwnedTable)>>()
+        .unwrap();
     assert_eq!(kept.0 .0.call::<_, i64>(())?, 5);
     Ok(())
 }
 
 fn named_registry_value(lua: &Lua, tally: &Tally) -> Result<()> {
     let userdata = lua.create_userdata(Button::new(tally))?;
-    userdata.borrow_mut::<Button>()?.on_click = Some(lua.load("function() return 1 end").eval::<OwnedFunction>()?);
+    userdata.borrow_mut::<Button>()?.on_click = Some(
+        lua.load("function() return 1 end")
+            .eval::<OwnedFunction>()?,
+    );
     lua.set_named_registry_value("traps.button", userdata)
 }
 
@@ -94,18 +112,27 @@ fn registry_key_in_a_userdata(lua: &Lua, tally: &Tally) -> Result<()> {
 }
 
 fn suspended_coroutine(lua: &Lua, tally: &Tally) -> Result<()> {
-    let holder = lua.create_userdata(Keeps(std::cell::RefCell::new(None::<OwnedThread>), tally.token()))?;
+    let holder = lua.create_userdata(Keeps(
+        std::cell::RefCell::new(None::<OwnedThread>),
+        tally.token(),
+    ))?;
     let thread: Thread = lua
         .load("local holder = ...; return coroutine.create(function() local here = holder; coroutine.yield(); return here end)")
         .call(&holder)?;
     thread.resume::<_, ()>(())?;
-    *holder.borrow::<Keeps<std::cell::RefCell<Option<OwnedThread>>>>()?.0.borrow_mut() = Some(thread.into_owned());
+    *holder
+        .borrow::<Keeps<std::cell::RefCell<Option<OwnedThread>>>>()?
+        .0
+        .borrow_mut() = Some(thread.into_owned());
     Ok(())
 }
 
 fn upvalue_of_a_coroutine(lua: &Lua, tally: &Tally) -> Result<()> {
     let token = tally.token();
-    let thread = lua.create_thread(lua.load("local keep = ...; keep[1] = coroutine.yield(); coroutine.yield()").into_function()?)?;
+    let thread = lua.create_thread(
+        lua.load("local keep = ...; keep[1] = coroutine.yield(); coroutine.yield()")
+            .into_function()?,
+    )?;
     let keep = lua.create_table()?;
     thread.resume::<_, ()>(&keep)?;
     let handle = thread.clone().into_owned();
@@ -128,8 +155,11 @@ fn scope(lua: &Lua, tally: &Tally) -> Result<()> {
         lua.globals().set("scoped", function)?;
         let userdata = scope.create_userdata(Button::new(tally))?;
         lua.globals().set("scoped_button", &userdata)?;
-        lua.load("scoped_button:on_click(function() return 1, scoped_button end)").exec()?;
-        assert!(lua.load("scoped() == scoped and scoped_button:click() == 1").eval::<bool>()?);
+        lua.load("scoped_button:on_click(function() return 1, scoped_button end)")
+            .exec()?;
+        assert!(lua
+            .load("scoped() == scoped and scoped_button:click() == 1")
+            .eval::<bool>()?);
         let globals = lua.globals().into_owned();
         let nonstatic = scope.create_nonstatic_userdata(Keeps((globals, tally), tally.token()))?;
         lua.globals().set("nonstatic", nonstatic)
@@ -138,7 +168,9 @@ fn scope(lua: &Lua, tally: &Tally) -> Result<()> {
 
 fn user_values(lua: &Lua, tally: &Tally) -> Result<()> {
     let userdata = lua.create_userdata(Button::new(tally))?;
-    let callback: Function = lua.load("local u = ...; return function() return 1, u end").call(&userdata)?;
+    let callback: Function = lua
+        .load("local u = ...; return function() return 1, u end")
+        .call(&userdata)?;
     userdata.set_user_value(&callback)?;
     userdata.set_named_user_value("self", &userdata)?;
     userdata.borrow_mut::<Button>()?.on_click = Some(callback.into_owned());
@@ -172,8 +204,11 @@ fn registered_type(lua: &Lua, tally: &Tally) -> Result<()> {
             globals.get::<_, OwnedValue>(name)
         });
     })?;
-    lua.globals().set("registered", lua.create_any_userdata(Registered)?)?;
-    assert!(lua.load("registered:global('registered') == registered").eval::<bool>()?);
+    lua.globals()
+        .set("registered", lua.create_any_userdata(Registered)?)?;
+    assert!(lua
+        .load("registered:global('registered') == registered")
+        .eval::<bool>()?);
     Ok(())
 }
 
@@ -200,7 +235,10 @@ fn error_value(lua: &Lua, tally: &Tally) -> Result<()> {
     let token = tally.token();
     let fails = lua.create_function(move |_, ()| {
         let _ = &token;
-        Err::<(), _>(mlua::Error::runtime(format!("alive: {}", globals.is_alive())))
+        Err::<(), _>(mlua::Error::runtime(format!(
+            "alive: {}",
+            globals.is_alive()
+        )))
     })?;
     lua.globals().set("fails", fails)?;
     lua.load("local _; _, failure = pcall(fails)").exec()
@@ -246,7 +284,10 @@ fn what_a_scope_made_ends_with_the_scope() {
     let tally = Tally::default();
     scope(&lua, &tally).unwrap();
     tally.assert_all_dropped();
-    assert!(lua.load("pcall(scoped)").eval::<(bool, mlua::Value)>().is_ok_and(|(ok, _)| !ok));
+    assert!(lua
+        .load("pcall(scoped)")
+        .eval::<(bool, mlua::Value)>()
+        .is_ok_and(|(ok, _)| !ok));
 }
 
 #[test]
@@ -296,7 +337,9 @@ fn a_thousand_instances_survived_by_their_handles() {
     }
     assert_eq!(tally.made(), 1000);
     tally.assert_all_dropped();
-    assert!(handles.iter().all(|(callback, button)| !callback.is_alive() && !button.is_alive()));
+    assert!(handles
+        .iter()
+        .all(|(callback, button)| !callback.is_alive() && !button.is_alive()));
     // Their blocks stay, not what the instances had.
     let each = (bytes_in_use() - before) / 1000;
     assert!(each < 4096, "{each} bytes for a dead instance");

@@ -161,7 +161,11 @@ impl<'lua> FromLua<'lua> for Handed<'lua> {
 /// A reference to the instance that outlives it. Only safe code: a leaked handle lends its view for `'static`.
 pub fn stored_view(lua: &Lua) -> &'static Lua {
     let handle: &'static OwnedTable = keep_forever(lua.globals().into_owned());
-    handle.upgrade().get::<_, Handed<'static>>("nothing").unwrap().0
+    handle
+        .upgrade()
+        .get::<_, Handed<'static>>("nothing")
+        .unwrap()
+        .0
 }
 
 /// A reference to an instance that is gone.
@@ -188,9 +192,9 @@ pub const DESTROYED: &str = "Lua instance is destroyed";
 /// The error at the bottom of `error`.
 pub fn root(error: &Error) -> &Error {
     match error {
-        Error::CallbackError { cause, .. } | Error::BadArgument { cause, .. } | Error::WithContext { cause, .. } => {
-            root(cause)
-        }
+        Error::CallbackError { cause, .. }
+        | Error::BadArgument { cause, .. }
+        | Error::WithContext { cause, .. } => root(cause),
         other => other,
     }
 }

@@ -7,12 +7,16 @@ use std::path::Path;
 use std::rc::Rc;
 
 use mlua::{
-    AnyUserData, AppDataRef, AsChunk, Chunk, Error, FromLua, FromLuaMulti, Function, HookTriggers, IntoLua, Lua,
-    LuaOptions, MultiValue, OwnedFunction, OwnedTable, Result, StdLib, String as LuaString, Table, TableExt, Thread,
-    UserData, UserDataFields, UserDataMethods, UserDataRef, UserDataRefMut, Value,
+    AnyUserData, AppDataRef, AsChunk, Chunk, Error, FromLua, FromLuaMulti, Function, HookTriggers,
+    IntoLua, Lua, LuaOptions, MultiValue, OwnedFunction, OwnedTable, Result, StdLib,
+    String as LuaString, Table, TableExt, Thread, UserData, UserDataFields, UserDataMethods,
+    UserDataRef, UserDataRefMut, Value,
 };
 
-use crate::kit::{bytes_in_use, dead_view, keep_forever, panic_message, stored_view, Log, OnDrop, Owner, Tally, Token, DESTROYED};
+use crate::kit::{
+    bytes_in_use, dead_view, keep_forever, panic_message, stored_view, Log, OnDrop, Owner, Tally,
+    Token, DESTROYED,
+};
 
 /// How a method of a dead instance may end: with the panic or with the error that says so.
 #[track_caller]
@@ -148,7 +152,8 @@ fn foreign_key() -> mlua::RegistryKey {
 
 fn leaked_function() -> Function<'static> {
     let lua = Lua::new();
-    let handle: &'static OwnedFunction = keep_forever(lua.create_function(|_, ()| Ok(())).unwrap().into_owned());
+    let handle: &'static OwnedFunction =
+        keep_forever(lua.create_function(|_, ()| Ok(())).unwrap().into_owned());
     handle.upgrade()
 }
 
@@ -164,8 +169,14 @@ fn methods_in(directory: &Path, names: &mut BTreeSet<String>) {
                 let block = block.split("\n}").next().unwrap();
                 names.extend(block.lines().filter_map(|line| {
                     let line = line.strip_prefix("    pub ")?;
-                    let words = line.trim_start_matches("const ").trim_start_matches("unsafe ").strip_prefix("fn ")?;
-                    words.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned)
+                    let words = line
+                        .trim_start_matches("const ")
+                        .trim_start_matches("unsafe ")
+                        .strip_prefix("fn ")?;
+                    words
+                        .split(|c: char| !c.is_alphanumeric() && c != '_')
+                        .next()
+                        .map(str::to_owned)
                 }));
             }
         }
@@ -175,10 +186,24 @@ fn methods_in(directory: &Path, names: &mut BTreeSet<String>) {
 #[test]
 fn no_method_of_lua_is_forgotten_above() {
     let mut names = BTreeSet::new();
-    methods_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    methods_in(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut names,
+    );
     assert!(names.len() > 40, "{names:?}");
-    let later = ["create_async_function", "poll_pending", "create_ser_userdata", "create_ser_any_userdata", "entrypoint", "entrypoint1", "skip_memory_check"];
-    let forgotten: Vec<_> = names.iter().filter(|name| !TRIED.contains(&name.as_str()) && !later.contains(&name.as_str())).collect();
+    let later = [
+        "create_async_function",
+        "poll_pending",
+        "create_ser_userdata",
+        "create_ser_any_userdata",
+        "entrypoint",
+        "entrypoint1",
+        "skip_memory_check",
+    ];
+    let forgotten: Vec<_> = names
+        .iter()
+        .filter(|name| !TRIED.contains(&name.as_str()) && !later.contains(&name.as_str()))
+        .collect();
     assert!(forgotten.is_empty(), "{forgotten:?}");
 }
 
@@ -239,17 +264,24 @@ fn a_reference_from_anywhere_finds_out_that_the_instance_is_gone() {
     let taken: Rc<Cell<Option<&'static Lua>>> = Rc::default();
     type Way = fn(&'static Lua, &'static OwnedTable, &Rc<Cell<Option<&'static Lua>>>);
     let ways: [(&str, Way); 9] = [
-        ("FromLua", |_, globals, taken| taken.set(Some(globals.get::<_, crate::kit::Handed>(1).unwrap().0))),
+        ("FromLua", |_, globals, taken| {
+            taken.set(Some(globals.get::<_, crate::kit::Handed>(1).unwrap().0))
+        }),
         ("FromLuaMulti", |_, globals, taken| {
             let tostring: &'static OwnedFunction = keep_forever(globals.get("tostring").unwrap());
             taken.set(Some(tostring.call::<_, ViewOfMulti>(1).unwrap().0));
         }),
-        ("IntoLua", |_, globals, taken| globals.set("x", TakesView(taken.clone())).unwrap()),
+        ("IntoLua", |_, globals, taken| {
+            globals.set("x", TakesView(taken.clone())).unwrap()
+        }),
         ("IntoLuaMulti", |_, globals, taken| {
-            let print: &'static OwnedFunction = keep_forever(globals.get("collectgarbage").unwrap());
+            let print: &'static OwnedFunction =
+                keep_forever(globals.get("collectgarbage").unwrap());
             print.call::<_, ()>(&TakesView(taken.clone())).unwrap();
         }),
-        ("AsChunk", |view, _, taken| view.load(TakesView(taken.clone())).exec().unwrap()),
+        ("AsChunk", |view, _, taken| {
+            view.load(TakesView(taken.clone())).exec().unwrap()
+        }),
         ("a callback", |view, _, taken| {
             let slot = taken.clone();
             let take = view.create_function(move |lua, ()| {
@@ -285,7 +317,9 @@ fn a_reference_from_anywhere_finds_out_that_the_instance_is_gone() {
                 });
             })
             .unwrap();
-            view.globals().set("methods", view.create_any_userdata(Methods).unwrap()).unwrap();
+            view.globals()
+                .set("methods", view.create_any_userdata(Methods).unwrap())
+                .unwrap();
             view.load("methods:take()").exec().unwrap();
             taken.set(TAKEN.take());
         }),
@@ -369,9 +403,16 @@ fn userdata_refs_keep_the_instance_open() {
 
 #[test]
 fn chunks_keep_the_instance_open() {
-    keeps_open(|lua| lua.load("return 6 * 7"), |chunk: Chunk| assert_eq!(chunk.eval::<i64>().unwrap(), 42));
     keeps_open(
-        |lua| lua.load("x = 5; return x").set_name("named").set_environment(lua.globals()),
+        |lua| lua.load("return 6 * 7"),
+        |chunk: Chunk| assert_eq!(chunk.eval::<i64>().unwrap(), 42),
+    );
+    keeps_open(
+        |lua| {
+            lua.load("x = 5; return x")
+                .set_name("named")
+                .set_environment(lua.globals())
+        },
         |chunk| assert_eq!(chunk.call::<_, i64>(()).unwrap(), 5),
     );
     keeps_open(
@@ -379,19 +420,34 @@ fn chunks_keep_the_instance_open() {
         |function| assert_eq!(function.call::<_, i64>(5).unwrap(), 5),
     );
     keeps_open(|lua| lua.load("never run"), drop);
-    keeps_open(|lua| lua.load("syntax error").exec().map_err(|error| (lua.globals(), error)), |failed| assert!(failed.is_err()));
+    keeps_open(
+        |lua| {
+            lua.load("syntax error")
+                .exec()
+                .map_err(|error| (lua.globals(), error))
+        },
+        |failed| assert!(failed.is_err()),
+    );
 }
 
 #[test]
 fn threads_keep_the_instance_open() {
     let make = |lua: &'static Lua| {
-        let body = lua.load("local a = coroutine.yield(1); return a").into_function().unwrap();
+        let body = lua
+            .load("local a = coroutine.yield(1); return a")
+            .into_function()
+            .unwrap();
         let thread = lua.create_thread(body).unwrap();
         assert_eq!(thread.resume::<_, i64>(()).unwrap(), 1);
         thread
     };
-    keeps_open(make, |thread: Thread| assert_eq!(thread.resume::<_, i64>(5).unwrap(), 5));
-    keeps_open(|lua| lua.current_thread(), |thread| assert!(!thread.to_pointer().is_null()));
+    keeps_open(make, |thread: Thread| {
+        assert_eq!(thread.resume::<_, i64>(5).unwrap(), 5)
+    });
+    keeps_open(
+        |lua| lua.current_thread(),
+        |thread| assert!(!thread.to_pointer().is_null()),
+    );
 }
 
 #[test]
@@ -400,17 +456,29 @@ fn iterators_keep_the_instance_open() {
         lua.create_sequence_from(["one", "two", "three"]).unwrap()
     }
     let three = ["one", "two", "three"];
-    keeps_open(|lua| sequence(lua).sequence_values::<String>(), |values| {
-        assert_eq!(values.collect::<Result<Vec<_>>>().unwrap(), three);
-    });
-    keeps_open(|lua| sequence(lua).raw_sequence_values::<LuaString>(), |values| {
-        assert_eq!(values.collect::<Result<Vec<_>>>().unwrap(), three);
-    });
-    keeps_open(|lua| sequence(lua).pairs::<i64, LuaString>(), |pairs| {
-        let pairs: Vec<_> = pairs.map(|pair| pair.unwrap()).collect();
-        assert_eq!(pairs.len(), 3);
-        assert!(pairs.iter().zip(three).all(|((_, text), expected)| text == expected));
-    });
+    keeps_open(
+        |lua| sequence(lua).sequence_values::<String>(),
+        |values| {
+            assert_eq!(values.collect::<Result<Vec<_>>>().unwrap(), three);
+        },
+    );
+    keeps_open(
+        |lua| sequence(lua).raw_sequence_values::<LuaString>(),
+        |values| {
+            assert_eq!(values.collect::<Result<Vec<_>>>().unwrap(), three);
+        },
+    );
+    keeps_open(
+        |lua| sequence(lua).pairs::<i64, LuaString>(),
+        |pairs| {
+            let pairs: Vec<_> = pairs.map(|pair| pair.unwrap()).collect();
+            assert_eq!(pairs.len(), 3);
+            assert!(pairs
+                .iter()
+                .zip(three)
+                .all(|((_, text), expected)| text == expected));
+        },
+    );
     // Half-way through, the values that are left are all there is.
     keeps_open(
         |lua| {
@@ -423,21 +491,51 @@ fn iterators_keep_the_instance_open() {
 
 #[test]
 fn metatables_of_userdata_keep_the_instance_open() {
-    let make = |lua: &'static Lua| lua.create_userdata(Methods).unwrap().get_metatable().unwrap();
-    keeps_open(make, |metatable| assert!(metatable.contains("__index").is_ok()));
-    let make = |lua: &'static Lua| lua.create_userdata(Methods).unwrap().get_metatable().unwrap().pairs::<Value>();
+    let make = |lua: &'static Lua| {
+        lua.create_userdata(Methods)
+            .unwrap()
+            .get_metatable()
+            .unwrap()
+    };
+    keeps_open(make, |metatable| {
+        assert!(metatable.contains("__index").is_ok())
+    });
+    let make = |lua: &'static Lua| {
+        lua.create_userdata(Methods)
+            .unwrap()
+            .get_metatable()
+            .unwrap()
+            .pairs::<Value>()
+    };
     keeps_open(make, |pairs| assert!(pairs.count() > 0));
 }
 
 #[test]
 fn values_keep_the_instance_open() {
-    keeps_open(|lua| Value::Table(lua.globals()), |value| assert!(value.is_table()));
-    keeps_open(|lua| lua.pack_multi(("a", lua.globals())).unwrap(), |values| assert_eq!(values.len(), 2));
-    keeps_open(|lua| lua.create_string("text").unwrap(), |text| assert_eq!(text.to_str().unwrap(), "text"));
-    keeps_open(|lua| lua.create_any_userdata(5).unwrap(), |number| assert_eq!(*number.borrow::<i32>().unwrap(), 5));
+    keeps_open(
+        |lua| Value::Table(lua.globals()),
+        |value| assert!(value.is_table()),
+    );
+    keeps_open(
+        |lua| lua.pack_multi(("a", lua.globals())).unwrap(),
+        |values| assert_eq!(values.len(), 2),
+    );
+    keeps_open(
+        |lua| lua.create_string("text").unwrap(),
+        |text| assert_eq!(text.to_str().unwrap(), "text"),
+    );
+    keeps_open(
+        |lua| lua.create_any_userdata(5).unwrap(),
+        |number| assert_eq!(*number.borrow::<i32>().unwrap(), 5),
+    );
     keeps_open(
         |lua| lua.globals().get::<_, Table>("string").unwrap(),
-        |table| assert_eq!(table.call_function::<_, String>("rep", ("ab", 2)).unwrap(), "abab"),
+        |table| {
+            assert_eq!(
+                table.call_function::<_, String>("rep", ("ab", 2)).unwrap(),
+                "abab"
+            )
+        },
     );
 }
 
@@ -478,7 +576,8 @@ fn a_scope_that_panics_lets_the_instance_end() {
     let message = panic_message(|| {
         view.scope(|scope| {
             drop(lua);
-            view.globals().set("kept", scope.create_userdata(tally.token())?)?;
+            view.globals()
+                .set("kept", scope.create_userdata(tally.token())?)?;
             panic!("in a scope");
             #[allow(unreachable_code)]
             Ok(())
@@ -497,12 +596,16 @@ fn a_debug_outlives_what_it_describes() {
     let kept: Rc<RefCell<Vec<mlua::Debug<'static>>>> = Rc::default();
     let keeps = kept.clone();
     let inspect = view.create_function(move |lua, ()| {
-        keeps.borrow_mut().extend((0..3).filter_map(|level| lua.inspect_stack(level)));
+        keeps
+            .borrow_mut()
+            .extend((0..3).filter_map(|level| lua.inspect_stack(level)));
         Ok(())
     });
     view.globals().set("inspect", inspect.unwrap()).unwrap();
     view.load("local function deep(n) if n > 0 then return 1 + deep(n - 1) end inspect() return 0 end deep(100)").exec().unwrap();
-    view.load("coroutine.wrap(function() inspect() end)()").exec().unwrap();
+    view.load("coroutine.wrap(function() inspect() end)()")
+        .exec()
+        .unwrap();
     // The records of the calls are given back.
     view.gc_collect().unwrap();
     view.gc_collect().unwrap();
@@ -537,7 +640,10 @@ fn a_debug_keeps_the_instance_open_inside_a_call() {
         drops.drop_lua();
         Ok((debug.curr_line(), debug.source().what))
     });
-    let run = view.load("local inspect = ...\nlocal line, what = inspect()\nreturn line, what").into_function().unwrap();
+    let run = view
+        .load("local inspect = ...\nlocal line, what = inspect()\nreturn line, what")
+        .into_function()
+        .unwrap();
     let (line, what): (i64, String) = run.call(inspect.unwrap()).unwrap();
     assert_eq!((line, what.as_str()), (2, "main"));
     drop(run);
@@ -560,7 +666,15 @@ fn into_static_and_back() {
     // SAFETY: made by `into_static`, and nothing borrows from it any more.
     let lua = unsafe { Lua::from_static(lua) };
     assert!(handle.is_alive());
-    assert_eq!(handle.upgrade().get::<_, Table>("table").unwrap().get::<_, i64>("x").unwrap(), 1);
+    assert_eq!(
+        handle
+            .upgrade()
+            .get::<_, Table>("table")
+            .unwrap()
+            .get::<_, i64>("x")
+            .unwrap(),
+        1
+    );
     drop(lua);
     assert!(!handle.is_alive());
     drop(handle);
@@ -619,7 +733,11 @@ fn the_instance_of_a_host_ends_when_the_host_closes_it() {
         tally.assert_all_dropped();
     }
     // The block stays, for finalizers of others that run later.
-    assert!(bytes_in_use() < before + 2048, "{}", bytes_in_use() - before);
+    assert!(
+        bytes_in_use() < before + 2048,
+        "{}",
+        bytes_in_use() - before
+    );
 }
 
 #[test]
@@ -654,7 +772,9 @@ fn a_c_function_finds_its_instance_by_the_state() {
     // SAFETY: see there.
     let function = unsafe { lua.create_c_function(count) }.unwrap();
     lua.globals().set("bump", function).unwrap();
-    lua.load("bump() coroutine.wrap(bump)() bump()").exec().unwrap();
+    lua.load("bump() coroutine.wrap(bump)() bump()")
+        .exec()
+        .unwrap();
     assert_eq!(handle.get::<_, i64>("count").unwrap(), 3);
     drop(lua);
     assert!(!handle.is_alive());
@@ -716,8 +836,17 @@ fn an_instance_is_made_in_a_callback_of_another() {
     let nest = nest.unwrap();
     lua.globals().set("nest", &nest).unwrap();
     nest.call::<_, ()>(3).unwrap();
-    assert_eq!(lua.load("table.concat(log, ' ')").eval::<String>().unwrap(), "3 3 2 2 1 1 0 0");
-    assert_eq!(kept.borrow().iter().filter(|handle| handle.is_alive()).count(), 1);
+    assert_eq!(
+        lua.load("table.concat(log, ' ')").eval::<String>().unwrap(),
+        "3 3 2 2 1 1 0 0"
+    );
+    assert_eq!(
+        kept.borrow()
+            .iter()
+            .filter(|handle| handle.is_alive())
+            .count(),
+        1
+    );
     drop(nest);
     drop(lua);
     assert!(kept.borrow().iter().all(|handle| !handle.is_alive()));
@@ -743,14 +872,17 @@ fn escape(escaped: &Rc<RefCell<Escaped>>, tally: &Tally) -> OwnedTable {
         let mut slot = slot.borrow_mut();
         slot.table = Some(lua.create_table_from([("x", 1)])?);
         slot.function = Some(lua.create_function(|_, ()| Ok(()))?);
-        slot.string = Some(lua.create_string("a string that escapes while its instance is closed")?);
+        slot.string =
+            Some(lua.create_string("a string that escapes while its instance is closed")?);
         slot.thread = Some(lua.create_thread(lua.load("coroutine.yield()").into_function()?)?);
         slot.userdata = Some(lua.create_userdata(token.token())?);
         slot.view = Some(lua);
         Ok(())
     });
     view.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})").exec().unwrap();
+    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})")
+        .exec()
+        .unwrap();
     lua.globals().into_owned()
 }
 
@@ -760,7 +892,14 @@ fn proxies_that_escape_while_closing_are_dead() {
     let tally = Tally::default();
     let globals = escape(&escaped, &tally);
     assert!(!globals.is_alive());
-    let Escaped { table, function, string, thread, userdata, view } = std::mem::take(&mut *escaped.borrow_mut());
+    let Escaped {
+        table,
+        function,
+        string,
+        thread,
+        userdata,
+        view,
+    } = std::mem::take(&mut *escaped.borrow_mut());
     let (table, function, string) = (table.unwrap(), function.unwrap(), string.unwrap());
     let (thread, userdata, view) = (thread.unwrap(), userdata.unwrap(), view.unwrap());
 
@@ -780,11 +919,27 @@ fn proxies_that_escape_while_closing_are_dead() {
     assert_refused("table.raw_len", || Ok(table.raw_len()));
     assert_refused("table.is_empty", || Ok(table.is_empty()));
     assert_refused("table.clear", || table.clear());
-    assert_refused("table.get_metatable", || Ok(table.get_metatable().is_some()));
+    assert_refused("table.get_metatable", || {
+        Ok(table.get_metatable().is_some())
+    });
     assert_refused("table.set_metatable", || Ok(table.set_metatable(None)));
-    assert_refused("table.pairs", || table.clone().pairs::<Value, Value>().next().unwrap_or(Err(Error::LuaDestroyed)));
-    assert_refused("table.for_each", || table.for_each(|_: Value, _: Value| Ok(())));
-    assert_refused("table.sequence_values", || table.clone().sequence_values::<Value>().next().unwrap_or(Err(Error::LuaDestroyed)));
+    assert_refused("table.pairs", || {
+        table
+            .clone()
+            .pairs::<Value, Value>()
+            .next()
+            .unwrap_or(Err(Error::LuaDestroyed))
+    });
+    assert_refused("table.for_each", || {
+        table.for_each(|_: Value, _: Value| Ok(()))
+    });
+    assert_refused("table.sequence_values", || {
+        table
+            .clone()
+            .sequence_values::<Value>()
+            .next()
+            .unwrap_or(Err(Error::LuaDestroyed))
+    });
     assert_refused("table.call", || table.call::<_, ()>(()));
     assert_refused("table.call_method", || table.call_method::<_, ()>("x", ()));
     assert_harmless("table.equals", || table.equals(&table));
@@ -795,13 +950,19 @@ fn proxies_that_escape_while_closing_are_dead() {
     assert_refused("function.bind", || function.bind(1));
     assert_refused("function.info", || Ok(function.info().what));
     assert_refused("function.dump", || Ok(function.dump(true)));
-    assert_refused("function.environment", || Ok(function.environment().is_some()));
-    assert_refused("function.set_environment", || function.set_environment(table.clone()));
+    assert_refused("function.environment", || {
+        Ok(function.environment().is_some())
+    });
+    assert_refused("function.set_environment", || {
+        function.set_environment(table.clone())
+    });
     assert_harmless("function ==", || function == function.clone());
     assert_harmless("function {:?}", || format!("{function:?}"));
     assert_refused("string.to_str", || string.to_str().map(|_| ()));
     assert_refused("string.as_bytes", || Ok(string.as_bytes().len()));
-    assert_refused("string.to_string_lossy", || Ok(string.to_string_lossy().len()));
+    assert_refused("string.to_string_lossy", || {
+        Ok(string.to_string_lossy().len())
+    });
     assert_harmless("string ==", || string == string.clone());
     assert_harmless("string {:?}", || format!("{string:?}"));
     assert_refused("thread.resume", || thread.resume::<_, ()>(()));
@@ -809,11 +970,15 @@ fn proxies_that_escape_while_closing_are_dead() {
     assert_refused("thread.reset", || thread.reset(function.clone()));
     assert_harmless("thread ==", || thread == thread.clone());
     assert_refused("userdata.borrow", || userdata.borrow::<Token>().map(|_| ()));
-    assert_refused("userdata.borrow_mut", || userdata.borrow_mut::<Token>().map(|_| ()));
+    assert_refused("userdata.borrow_mut", || {
+        userdata.borrow_mut::<Token>().map(|_| ())
+    });
     assert_refused("userdata.take", || userdata.take::<Token>().map(|_| ()));
     assert_refused("userdata.user_value", || userdata.user_value::<Value>());
     assert_refused("userdata.set_user_value", || userdata.set_user_value(1));
-    assert_refused("userdata.get_metatable", || userdata.get_metatable().map(|_| ()));
+    assert_refused("userdata.get_metatable", || {
+        userdata.get_metatable().map(|_| ())
+    });
     assert_harmless("userdata.is", || userdata.is::<Token>());
     assert_harmless("userdata ==", || userdata == userdata.clone());
     assert_harmless("userdata {:?}", || format!("{userdata:?}"));
@@ -822,7 +987,9 @@ fn proxies_that_escape_while_closing_are_dead() {
         assert!(!owned.is_alive() && owned.try_upgrade().is_err());
     });
     assert_harmless("Value", || format!("{:?}", Value::Table(table.clone())));
-    assert_harmless("Value::to_string", || Value::Table(table.clone()).to_string());
+    assert_harmless("Value::to_string", || {
+        Value::Table(table.clone()).to_string()
+    });
     drop((table, function, string, thread, userdata));
     drop(globals);
     tally.assert_all_dropped();
@@ -836,7 +1003,11 @@ fn proxies_of_a_dead_instance_given_to_a_live_one() {
     *escaped.borrow_mut() = Escaped::default();
     let lua = keep_forever(Lua::new());
     assert!(lua.globals().set("x", &table).is_err());
-    assert!(lua.create_function(|_, ()| Ok(())).unwrap().call::<_, ()>(table.clone()).is_err());
+    assert!(lua
+        .create_function(|_, ()| Ok(()))
+        .unwrap()
+        .call::<_, ()>(table.clone())
+        .is_err());
     lua.globals().set("y", 1).unwrap();
 }
 
@@ -857,7 +1028,9 @@ fn borrows_that_escape_while_closing_do_not_dangle() {
         Ok(())
     });
     view.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})").exec().unwrap();
+    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})")
+        .exec()
+        .unwrap();
     drop(lua);
     // A guard is a proxy: nothing is closed yet.
     assert!(handle.is_alive());
@@ -895,7 +1068,10 @@ fn a_registry_key_outlives_its_instance() {
     assert_eq!(view.registry_value::<String>(&key).unwrap(), "kept");
     drop(lua);
     assert_refused("registry_value", || view.registry_value::<Value>(&key));
-    assert!(matches!(other.registry_value::<Value>(&key), Err(Error::MismatchedRegistryKey)));
+    assert!(matches!(
+        other.registry_value::<Value>(&key),
+        Err(Error::MismatchedRegistryKey)
+    ));
     assert!(other.pack(&key).is_err());
     assert!(!other.owns_registry_value(&key));
     assert!(!format!("{key:?}").is_empty());
