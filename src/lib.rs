@@ -64,6 +64,7 @@ mod chunk;
 mod error;
 mod function;
 mod handle;
+mod macros;
 pub mod prelude;
 mod scope;
 mod stack;
@@ -87,6 +88,10 @@ pub use crate::handle::owned::{
 pub use crate::handle::RegistryKey;
 #[cfg(feature = "weak-owned")]
 pub use crate::handle::{value::OwnedValue, weak::WeakLua};
+#[cfg(feature = "module")]
+pub use crate::macros::lua_module;
+#[cfg(feature = "macros")]
+pub use crate::macros::{chunk, FromLua};
 pub use crate::scope::Scope;
 pub use crate::state::{
     AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode,

@@ -152,6 +152,126 @@ fn what_is_left_when_the_host_closes_the_vm_is_dead() -> Result<()> {
     Ok(())
 }
 
+/// Makes `probe()`, which adds to `seen` whether the handle is alive, and can be upgraded.
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+fn install_probe(lua: &Lua, seen: &Rc<std::cell::RefCell<Vec<bool>>>) -> Result<()> {
+    let handle = lua.create_table()?.into_owned();
+    let seen = seen.clone();
+    let probe = lua.create_function(move |_, ()| {
+        assert_eq!(handle.is_alive(), handle.try_upgrade().is_ok());
+        seen.borrow_mut().push(handle.is_alive());
+        Ok(())
+    })?;
+    lua.globals().set("probe", probe)
+}
+
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+#[test]
+fn handles_are_dead_in_all_finalizers_while_the_host_closes_the_vm() -> Result<()> {
+    struct Userdata(mlua::OwnedTable, Rc<std::cell::RefCell<Vec<bool>>>);
+    impl mlua::UserData for Userdata {}
+    impl Drop for Userdata {
+        fn drop(&mut self) {
+            self.1.borrow_mut().push(self.0.is_alive());
+        }
+    }
+    let seen = Rc::default();
+    let host = Host::new();
+    let lua = host.instance();
+    install_probe(&lua, &seen)?;
+    lua.globals().set(
+        "userdata",
+        Userdata(lua.create_table()?.into_owned(), seen.clone()),
+    )?;
+    let status = host.run(
+        c"direct = setmetatable({}, { __gc = function() probe() end })
+        tail = setmetatable({}, { __gc = function() return probe() end })
+        method = setmetatable({}, { __gc = probe })
+        deep = setmetatable({}, { __gc = function()
+            local function down(n) if n == 0 then probe() else down(n - 1) end end
+            down(100)
+        end })
+        coroutines = setmetatable({}, { __gc = function() coroutine.wrap(probe)() end })
+        protected = setmetatable({}, { __gc = function() pcall(probe) end })",
+    );
+    assert_eq!(status, ffi::LUA_OK);
+    drop(lua);
+    host.close();
+    assert_eq!(*seen.borrow(), [false; 7]);
+    Ok(())
+}
+
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+#[test]
+fn handles_live_through_finalizers_of_any_collection() -> Result<()> {
+    let seen = Rc::default();
+    let host = Host::new();
+    let lua = host.instance();
+    install_probe(&lua, &seen)?;
+    for code in [
+        c"setmetatable({}, { __gc = probe }) collectgarbage()",
+        c"collectgarbage('generational') setmetatable({}, { __gc = probe }) collectgarbage()",
+        c"coroutine.wrap(function() setmetatable({}, { __gc = probe }) collectgarbage() end)()",
+        c"setmetatable({}, { __gc = probe }) local t = {} for i = 1, 1e5 do t = { t, {} } if i % 100 == 0 then t = {} end end",
+    ] {
+        seen.borrow_mut().clear();
+        assert_eq!(host.run(code), ffi::LUA_OK);
+        assert_eq!(*seen.borrow(), [true], "{code:?}");
+    }
+    seen.borrow_mut().clear();
+    assert_eq!(host.run(c"setmetatable({}, { __gc = probe })"), ffi::LUA_OK);
+    // SAFETY: an open VM. By the host itself, with nothing on the stack: as it is in `lua_close`.
+    unsafe { ffi::lua_gc(host.0, ffi::LUA_GCCOLLECT) };
+    assert_eq!(*seen.borrow(), [true]);
+    host.run(c"setmetatable({}, { __gc = probe })");
+    lua.gc_collect()?;
+    assert_eq!(*seen.borrow(), [true, true]);
+    drop(lua);
+    host.close();
+    Ok(())
+}
+
+#[cfg(not(feature = "send"))]
+#[test]
+fn userdata_made_while_the_host_closes_the_vm_are_dropped() -> Result<()> {
+    let drops = Rc::new(Cell::new(0));
+    let host = Host::new();
+    let lua = host.instance();
+    let make = {
+        let drops = drops.clone();
+        lua.create_function(move |lua, ()| lua.create_any_userdata(OnDrop(drops.clone())))?
+    };
+    lua.globals().set("make", make)?;
+    lua.load("late = setmetatable({}, { __gc = function() made = { make(), make() } end })")
+        .exec()?;
+    drop(lua);
+    host.close();
+    assert_eq!(drops.get(), 2);
+    Ok(())
+}
+
+#[test]
+fn no_instance_can_be_made_while_the_host_closes_the_vm() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static REFUSED: AtomicBool = AtomicBool::new(false);
+    unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
+        // SAFETY: called by Lua, as a finalizer.
+        let made = catch_unwind(AssertUnwindSafe(|| unsafe { Lua::init_from_ptr(state) }));
+        REFUSED.store(made.is_err(), Ordering::Relaxed);
+        0
+    }
+    let host = Host::new();
+    // SAFETY: a plain C function.
+    unsafe {
+        ffi::lua_pushcfunction(host.0, open);
+        ffi::lua_setglobal(host.0, c"open".as_ptr());
+    }
+    let status = host.run(c"late = setmetatable({}, { __gc = open })");
+    assert_eq!(status, ffi::LUA_OK);
+    host.close();
+    assert!(REFUSED.load(Ordering::Relaxed));
+}
+
 #[cfg(feature = "weak-owned")]
 #[test]
 fn handles_die_with_the_vm() -> Result<()> {

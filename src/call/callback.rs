@@ -10,7 +10,7 @@ use std::ptr::NonNull;
 use super::failure::{raise, Failure};
 use super::{cell, is_nothing, new_closure};
 use crate::error::{Error, Result};
-use crate::state::LuaInner;
+use crate::state::{host_close, LuaInner};
 use crate::value::{FromLuaMulti, IntoLuaMulti};
 use crate::Lua;
 
@@ -62,6 +62,8 @@ where
             // SAFETY: entered by Lua, and nothing is left to drop.
             unsafe { raise_destroyed(state) }
         }
+        // SAFETY: Lua has just called this function, with room for the values of an operation.
+        unsafe { host_close::notice(instance, state) };
         let outcome = catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
         instance.switch_state(outer);
         match outcome {

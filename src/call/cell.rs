@@ -11,7 +11,7 @@ use super::failure::contain;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::state::close::ensure_finalizer;
-use crate::state::LuaInner;
+use crate::state::{host_close, LuaInner};
 
 /// The alignment that Lua gives to userdata. A value that wants more lies that much further in.
 const ALIGN: usize = 8;
@@ -147,6 +147,8 @@ pub(crate) unsafe fn run_drop(
     // While a host closes its VM the instance may be gone already, and stays so.
     if !outer.is_null() {
         inner.switch_state(state);
+        // SAFETY: passed on.
+        unsafe { host_close::notice(inner, state) };
     }
     contain(drop);
     inner.switch_state(outer);

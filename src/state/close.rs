@@ -10,7 +10,7 @@
 //! the VM's memory from being freed.
 //!
 //! Lua takes no more finalizers once it has begun to close. So a userdata that is made from there on is a [latecomer](Late),
-//! and the sentinel runs its finalizer.
+//! and the sentinel runs its finalizer (in a VM of somebody else: the guard, see [`super::hosted`]).
 
 use std::cell::RefCell;
 use std::ptr::NonNull;
@@ -116,10 +116,11 @@ unsafe fn add_latecomer(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<
     Ok(())
 }
 
-fn finalize_latecomers(inner: &LuaInner) {
+/// Runs the finalizers of the latecomers, on the running state: that of a finalizer, with little on its stack.
+pub(super) fn finalize_latecomers(inner: &LuaInner) {
     // A finalizer may make more of them.
     while let Some(slot) = inner.late.pop() {
-        // SAFETY: the sentinel's finalizer is running, with little on its stack.
+        // SAFETY: a finalizer of the library is running.
         unsafe {
             inner.slots.push(slot, inner.state());
             finalize(inner.state());

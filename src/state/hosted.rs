@@ -1,9 +1,10 @@
 //! Instances in a VM that somebody else made, and will close: modules, and programs that embed Lua from C.
 //!
-//! Such an instance stays open until the host closes its VM, whatever owners come and go. The VM itself holds a count in
-//! `open`, by a [userdata](post_guard) in its registry: when `lua_close` finalizes that, the instance is gone. Finalizers
-//! that run later than that may still call functions of the instance; they get a Lua error, and the block that they look
-//! at is never freed.
+//! Such an instance stays open until the host closes its VM, whatever owners come and go. Its end has two steps. The first
+//! finalizer of `lua_close` that enters the library [notices](super::host_close) that the VM is being closed: from there on
+//! handles are dead, while functions still work. The VM itself holds a count in `open`, by a [userdata](post_guard) in its
+//! registry: when that is finalized, the instance is gone. Finalizers that run later than that may still call functions of
+//! the instance; they get a Lua error, and the block that they look at is never freed.
 
 use std::mem;
 use std::os::raw::{c_int, c_void};
@@ -11,8 +12,8 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
-use super::close::forget_vm;
-use super::{create, LuaInner, STACK_RESERVE};
+use super::close::{finalize_latecomers, forget_vm};
+use super::{create, host_close, LuaInner, STACK_RESERVE};
 use crate::call::callback::enter;
 use crate::call::failure::discard;
 use crate::call::protect::protect;
@@ -39,11 +40,15 @@ impl Lua {
     ///
     /// # Panics
     ///
-    /// Panics if there is no memory.
+    /// Panics if there is no memory, or if the VM is just being closed. With the feature `module`, where a panic would end
+    /// the host, such an instance is a destroyed one instead, and what a module does with it raises an error.
     pub unsafe fn init_from_ptr(state: *mut ffi::lua_State) -> Lua {
         // SAFETY: passed on.
-        let made = unsafe { open_hosted(state) };
-        made.expect("cannot make a Lua instance")
+        match unsafe { open_hosted(state) } {
+            Ok(lua) => lua,
+            Err(_) if cfg!(feature = "module") => dead_instance(),
+            Err(error) => panic!("cannot make a Lua instance: {error}"),
+        }
     }
 
     /// The body of a module's C function: calls `func` with the arguments that lie on `state` and returns its result to
@@ -93,8 +98,8 @@ impl Lua {
     /// If one fails all the same, Lua's panic function ends the program.
     #[cfg(feature = "module")]
     pub fn skip_memory_check(&self, skip: bool) {
-        let _entered = self.enter();
-        if !self.inner().owns_memory() {
+        let entered = self.try_enter();
+        if entered.is_ok() && !self.inner().owns_memory() {
             self.inner().set_infallible_memory(skip);
         }
     }
@@ -132,6 +137,14 @@ unsafe fn open_hosted(state: *mut ffi::lua_State) -> Result<Lua> {
     Ok(Lua(block))
 }
 
+/// An instance without a VM.
+fn dead_instance() -> Lua {
+    let block = LuaInner::alloc();
+    // SAFETY: just made. `entrypoint` looks at it after the last owner is gone.
+    unsafe { block.as_ref() }.retain();
+    Lua(block)
+}
+
 unsafe fn main_thread(state: *mut ffi::lua_State) -> *mut ffi::lua_State {
     // SAFETY: every registry has the main thread there.
     unsafe {
@@ -156,6 +169,7 @@ unsafe fn set_up(block: NonNull<LuaInner>, main: *mut ffi::lua_State) -> Result<
             return Err(Error::MemoryError("not enough memory".into()));
         }
         create::set_up(block, main)?;
+        host_close::prepare(block.as_ref(), main)?;
         post_guard(block, main)
     }
 }
@@ -207,7 +221,7 @@ unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
     unsafe {
         let guard = ffi::lua_touserdata(state, 1) as *mut *mut LuaInner;
         if let Some(block) = NonNull::new(guard.replace(std::ptr::null_mut())) {
-            end_instance(block);
+            end_instance(block, state);
         }
     }
     0
@@ -220,8 +234,8 @@ static ENDED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
 /// # Safety
 ///
-/// The caller owns a count in `open`.
-unsafe fn end_instance(block: NonNull<LuaInner>) {
+/// The caller owns a count in `open`. A finalizer of the VM runs on `state`.
+unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut ffi::lua_State) {
     // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, so it is kept for good.
     unsafe {
         let inner = block.as_ref();
@@ -230,8 +244,10 @@ unsafe fn end_instance(block: NonNull<LuaInner>) {
         ended.push(block.as_ptr() as usize);
         drop(ended);
         inner.end();
+        inner.switch_state(state);
         // Destructors of the user may panic in there.
         for result in [
+            catch_unwind(AssertUnwindSafe(|| finalize_latecomers(inner))),
             catch_unwind(AssertUnwindSafe(|| forget_vm(inner))),
             catch_unwind(AssertUnwindSafe(|| LuaInner::let_close(block))),
         ] {

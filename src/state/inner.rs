@@ -54,6 +54,8 @@ pub(crate) struct LuaInner {
     infallible_memory: Cell<bool>,
     /// Whether the VM was made, and is closed, by somebody else.
     pub(crate) hosted: Cell<bool>,
+    /// What a hosted instance finds out by whether its host closes the VM.
+    pub(crate) probe: Cell<Option<Slot>>,
     /// Whether C modules, binary chunks and the like are barred.
     pub(crate) safe: Cell<bool>,
     /// The table of globals; the instance counts its slot as long as it is open.
@@ -82,6 +84,7 @@ impl LuaInner {
             main_state: Cell::new(ptr::null_mut()),
             infallible_memory: Cell::new(false),
             hosted: Cell::new(false),
+            probe: Cell::new(None),
             safe: Cell::new(true),
             globals: Cell::new(None),
             names: Cell::new(None),

@@ -13,6 +13,7 @@ mod debug;
 mod gc;
 mod globals;
 pub(crate) mod hook;
+pub(crate) mod host_close;
 mod hosted;
 pub(crate) mod inner;
 pub(crate) mod memory;
