@@ -50,6 +50,7 @@ unsafe extern "C-unwind" fn c_function(_: *mut mlua::lua_State) -> std::os::raw:
 macro_rules! methods_of_a_dead_instance {
     ($lua:ident: refused { $($name:ident $call:expr;)* } harmless { $($free:ident $free_call:expr;)* }) => {
         #[test]
+        #[allow(clippy::unit_arg)]
         fn each_method_of_lua_finds_out_that_the_instance_is_gone() {
             let $lua = dead_view();
             $(assert_refused(stringify!($name), || $call);)*
@@ -117,7 +118,9 @@ methods_of_a_dead_instance! { lua:
         used_memory Ok(lua.used_memory());
         // SAFETY: nothing is there to be pushed to or popped from; that is what must be found out.
         push unsafe { lua.push("text") };
+        // SAFETY: as above.
         push_value unsafe { lua.push_value(Value::Nil) };
+        // SAFETY: as above.
         pop_value Ok(unsafe { lua.pop_value() });
     }
     harmless {
@@ -140,6 +143,7 @@ methods_of_a_dead_instance! { lua:
         new_with drop(Lua::new_with(StdLib::NONE, LuaOptions::new()));
         // SAFETY: nothing runs there.
         unsafe_new drop(unsafe { Lua::unsafe_new() });
+        // SAFETY: as above.
         unsafe_new_with drop(unsafe { Lua::unsafe_new_with(StdLib::NONE, LuaOptions::new()) });
         init_from_ptr ();
     }
@@ -610,20 +614,16 @@ fn a_debug_outlives_what_it_describes() {
     view.gc_collect().unwrap();
     view.gc_collect().unwrap();
     assert!(!kept.borrow().is_empty());
-    for debug in &*kept.borrow() {
-        assert_harmless("names", || drop(debug.names()));
-        assert_harmless("source", || drop(debug.source()));
-        assert_harmless("curr_line", || debug.curr_line());
-        assert_harmless("is_tail_call", || debug.is_tail_call());
-        assert_harmless("stack", || drop(debug.stack()));
-        assert_harmless("event", || drop(debug.event()));
-    }
+    let describe = |debug: &mlua::Debug| {
+        let (names, source, stack) = (debug.names(), debug.source(), debug.stack());
+        let numbers = (debug.curr_line(), debug.is_tail_call(), debug.event());
+        format!("{names:?} {source:?} {stack:?} {numbers:?}")
+    };
+    let before: Vec<String> = kept.borrow().iter().map(describe).collect();
+    assert!(before[0].contains("inspect") && before[1].contains("deep"));
     drop(lua);
-    for debug in &*kept.borrow() {
-        assert_harmless("names", || drop(debug.names()));
-        assert_harmless("source", || drop(debug.source()));
-        assert_harmless("stack", || drop(debug.stack()));
-    }
+    let after: Vec<String> = kept.borrow().iter().map(describe).collect();
+    assert_eq!(after, before);
     // It is a copy, so it need not keep the instance open.
     assert!(!weak.is_alive());
 }
@@ -703,11 +703,13 @@ fn the_instance_of_a_host_ends_when_the_host_closes_it() {
         // SAFETY: the state is fresh, used on this thread alone and closed once.
         let state = unsafe { ffi::luaL_newstate() };
         assert!(!state.is_null());
+        // SAFETY: as above.
         let lua = unsafe { Lua::init_from_ptr(state) };
         let handle = lua.globals().into_owned();
         let tally = Tally::default();
         lua.globals().set("token", tally.token()).unwrap();
         // The same state is the same instance.
+        // SAFETY: as above.
         let again = unsafe { Lua::init_from_ptr(state) };
         assert!(again.weak().ptr_eq(&lua.weak()));
         assert!(handle.upgrade_in(&again).is_ok());
@@ -745,6 +747,7 @@ fn the_host_closes_its_state_while_a_lua_is_left() {
     use mlua::ffi;
     // SAFETY: the state is fresh, used on this thread alone and closed once.
     let state = unsafe { ffi::luaL_newstate() };
+    // SAFETY: as above.
     let lua = unsafe { Lua::init_from_ptr(state) };
     let handle = lua.globals().into_owned();
     lua.set_app_data(5);
@@ -852,7 +855,13 @@ fn an_instance_is_made_in_a_callback_of_another() {
     assert!(kept.borrow().iter().all(|handle| !handle.is_alive()));
 }
 
-// What a finalizer lets escape while the instance is closed.
+// What a finalizer lets escape while the instance is closed. The memory of the instance then stays.
+
+/// What the leak detector of AddressSanitizer asks for: the functions below that leak by intent.
+#[no_mangle]
+extern "C" fn __lsan_default_suppressions() -> *const std::os::raw::c_char {
+    c"leak:views::escape\nleak:borrows_that_escape_while_closing".as_ptr()
+}
 
 #[derive(Default)]
 struct Escaped {
@@ -922,7 +931,10 @@ fn proxies_that_escape_while_closing_are_dead() {
     assert_refused("table.get_metatable", || {
         Ok(table.get_metatable().is_some())
     });
-    assert_refused("table.set_metatable", || Ok(table.set_metatable(None)));
+    assert_refused("table.set_metatable", || {
+        table.set_metatable(None);
+        Ok(())
+    });
     assert_refused("table.pairs", || {
         table
             .clone()
