@@ -1,7 +1,6 @@
 //! When an instance ends, and what finds out how.
 
-use std::cell::RefCell;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,8 +10,7 @@ use mlua::{
 };
 
 use crate::kit::{
-    assert_destroyed, bytes_in_use, panic_message, stored_view, Log, OnDrop, Owner, Tally, Token,
-    DESTROYED,
+    assert_destroyed, bytes_in_use, panic_message, Log, OnDrop, Owner, Tally, Token, DESTROYED,
 };
 
 /// An instance whose end is noted as "closed".
@@ -89,19 +87,19 @@ fn upgrading_before_during_and_after_the_drop() {
 
 #[test]
 fn the_panic_of_upgrade_names_the_line_of_the_caller() {
-    static LINE: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static LINE: Cell<u32> = const { Cell::new(0) });
     let handle = Lua::new().globals().into_owned();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        let place = info.location().unwrap();
-        if place.file().ends_with("closing.rs") && info.payload_as_str() == Some(DESTROYED) {
-            LINE.store(place.line() as usize, Ordering::SeqCst);
-        }
+        let _ = LINE.try_with(|line| line.set(info.location().unwrap().line()));
         hook(info);
     }));
-    let line = line!() as usize + 1;
-    let _ = catch_unwind(AssertUnwindSafe(|| handle.upgrade()));
-    assert_eq!(LINE.load(Ordering::SeqCst), line);
+    let line = line!() + 1;
+    panic_message(|| handle.upgrade());
+    assert_eq!(LINE.get(), line);
+    let line = line!() + 1;
+    panic_message(|| handle.to_ref());
+    assert_eq!(LINE.get(), line);
 }
 
 #[test]
@@ -203,7 +201,7 @@ fn a_finalizer_drops_the_last_lua() {
 fn a_finalizer_drops_the_last_lua_in_a_collection_through_a_view() {
     let log = Log::default();
     let (owner, globals) = suicidal(&log);
-    let view = stored_view(&owner.view());
+    let view = owner.view();
     let finalizer = OnDrop::new(move || owner.drop_lua());
     globals.set("finalizer", finalizer).unwrap();
     globals.set("finalizer", Value::Nil).unwrap();
@@ -424,7 +422,7 @@ fn hooks_and_warnings_drop_the_last_lua() {
             }
             Ok(())
         };
-        let view = stored_view(&owner.view());
+        let view = owner.view();
         match hook {
             true => view.set_hook(HookTriggers::EVERY_LINE, move |_, _| kill()),
             false => view.set_warning_function(move |_, _, _| kill()),
