@@ -133,12 +133,12 @@ pub(crate) unsafe fn borrow<'a, T: 'a>(userdata: *mut c_void) -> Result<Ref<'a, 
     // SAFETY: C1.
     unsafe {
         match kind(userdata) {
-            Kind::Value => (*cell::<T>(userdata)).try_borrow().ok(),
+            Kind::Value => try_borrow::<T>(userdata),
             Kind::Ref => try_borrow::<&'a T>(userdata).map(|r| Ref::map(r, |r| *r)),
             Kind::RefMut => try_borrow::<&'a mut T>(userdata).map(|r| Ref::map(r, |r| &**r)),
         }
     }
-    .ok_or(Error::UserDataBorrowError)
+    .ok_or_else(|| Error::UserDataBorrowError)
 }
 
 /// Borrows the value of type `T` that the cell at `userdata` holds or refers to, mutably.
@@ -159,7 +159,7 @@ pub(crate) unsafe fn borrow_mut<'a, T: 'a>(userdata: *mut c_void) -> Result<RefM
                 .map(|r| RefMut::map(r, |r| &mut **r)),
         }
     }
-    .ok_or(Error::UserDataBorrowMutError)
+    .ok_or_else(|| Error::UserDataBorrowMutError)
 }
 
 unsafe fn try_borrow<'a, P: 'a>(userdata: *mut c_void) -> Option<Ref<'a, P>> {
