@@ -47,9 +47,16 @@ where
     'lua: 'scope,
 {
     lua: &'lua Lua,
-    items: RefCell<Vec<Item<'lua>>>,
+    items: RefCell<Items<'lua>>,
     /// E1: neither longer nor shorter.
     _scope: PhantomData<Cell<&'scope ()>>,
+}
+
+/// All that is to be ended, in the order in which it was made. Many scopes make one thing only, so that needs no allocation.
+#[derive(Default)]
+struct Items<'lua> {
+    first: Option<Item<'lua>>,
+    others: Vec<Item<'lua>>,
 }
 
 /// A function or userdata that is to be ended.
@@ -107,7 +114,7 @@ impl Lua {
         let _entered = self.try_enter()?;
         let scope = Scope {
             lua: self,
-            items: RefCell::new(Vec::new()),
+            items: RefCell::default(),
             _scope: PhantomData,
         };
         f(&scope)
@@ -358,14 +365,20 @@ impl<'lua, 'scope> Scope<'lua, 'scope> {
 
     fn add(&self, value: Ref<'lua>, memory: *mut c_void, end: unsafe fn(&Item<'_>)) {
         let item = Item { value, memory, end };
-        self.items.borrow_mut().push(item);
+        let mut items = self.items.borrow_mut();
+        if items.first.is_none() {
+            items.first = Some(item);
+        } else {
+            items.others.push(item);
+        }
     }
 }
 
 impl Drop for Scope<'_, '_> {
     fn drop(&mut self) {
         let mut panic = None;
-        for item in mem::take(self.items.get_mut()) {
+        let items = mem::take(self.items.get_mut());
+        for item in items.first.into_iter().chain(items.others) {
             // SAFETY: `end` is made for this item, and called once.
             let ended = catch_unwind(AssertUnwindSafe(|| unsafe { (item.end)(&item) }));
             if let (Err(payload), None) = (ended, &panic) {

@@ -10,9 +10,10 @@
 use std::cell::{Ref, RefCell, RefMut};
 use std::mem;
 use std::os::raw::{c_int, c_void};
-use std::ptr::{self, NonNull};
+use std::ptr;
 
-use super::types::{metatable_at, Found, TypeKey};
+use super::types::{metatable_of, Found, TypeKey};
+use crate::call::callback::upvalue;
 use crate::call::cell::run_drop;
 use crate::call::new_userdata;
 use crate::error::{Error, Result};
@@ -132,12 +133,12 @@ pub(crate) unsafe fn borrow<'a, T: 'a>(userdata: *mut c_void) -> Result<Ref<'a, 
     // SAFETY: C1.
     unsafe {
         match kind(userdata) {
-            Kind::Value => (*cell::<T>(userdata)).try_borrow().ok(),
+            Kind::Value => try_borrow::<T>(userdata),
             Kind::Ref => try_borrow::<&'a T>(userdata).map(|r| Ref::map(r, |r| *r)),
             Kind::RefMut => try_borrow::<&'a mut T>(userdata).map(|r| Ref::map(r, |r| &**r)),
         }
     }
-    .ok_or(Error::UserDataBorrowError)
+    .ok_or_else(|| Error::UserDataBorrowError)
 }
 
 /// Borrows the value of type `T` that the cell at `userdata` holds or refers to, mutably.
@@ -158,7 +159,7 @@ pub(crate) unsafe fn borrow_mut<'a, T: 'a>(userdata: *mut c_void) -> Result<RefM
                 .map(|r| RefMut::map(r, |r| &mut **r)),
         }
     }
-    .ok_or(Error::UserDataBorrowMutError)
+    .ok_or_else(|| Error::UserDataBorrowMutError)
 }
 
 unsafe fn try_borrow<'a, P: 'a>(userdata: *mut c_void) -> Option<Ref<'a, P>> {
@@ -221,8 +222,11 @@ pub(crate) unsafe fn destruct(inner: &LuaInner, state: *mut ffi::lua_State, inde
     }
 }
 
-/// `__gc` of userdata of type `T`. Its upvalues are the instance and the address of the metatable, as light userdata, and
-/// the metatable of destructed userdata.
+/// What the `__gc` of a type has to know: the address of its metatable.
+pub(super) struct Collector(pub(super) *const c_void);
+
+/// `__gc` of userdata of type `T`. Its upvalues are a plain cell with a [`Collector`], and the metatable of destructed
+/// userdata.
 ///
 /// Libraries for debugging can call it with anything at any time, so it looks at what it gets. A value that is borrowed is
 /// leaked: that takes a borrow that has escaped from a finalizer while the VM is closed.
@@ -231,22 +235,20 @@ pub(crate) unsafe fn destruct(inner: &LuaInner, state: *mut ffi::lua_State, inde
 ///
 /// Called by Lua, as a closure with these upvalues.
 pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: only userdata with the metatable in the upvalue are read, and those are cells of type `T`. C1, C2. Nothing here
+    // SAFETY: only userdata with the metatable of the type are read, and those are cells of type `T`. C1, C2. Nothing here
     // raises.
     unsafe {
-        let metatable = ffi::lua_touserdata(state, ffi::lua_upvalueindex(2));
-        if !ptr::eq(metatable_at(state, 1), metatable) {
+        let (inner, collector) = upvalue::<Collector>(state);
+        if !ptr::eq(metatable_of(state, 1), (*collector).0) {
             return 0;
         }
         let userdata = ffi::lua_touserdata(state, 1);
         if kind(userdata) != Kind::Value {
             return 0;
         }
-        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3));
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2));
         ffi::lua_setmetatable(state, 1);
         if !is_borrowed::<T>(userdata) {
-            let inner = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)) as *mut LuaInner;
-            let inner = NonNull::new_unchecked(inner);
             run_drop(inner, state, || ptr::drop_in_place(cell::<T>(userdata)));
         }
     }

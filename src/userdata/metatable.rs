@@ -9,7 +9,7 @@ use std::os::raw::{c_int, c_void};
 use super::registry::{short_type_name, Entries, Entry};
 use super::{cell, index, method, UserDataRegistry};
 use crate::call::protect::protect;
-use crate::call::{push_bytes, push_table};
+use crate::call::{cell as plain_cell, push_bytes, push_table};
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
 use crate::handle::slots::Slot;
@@ -84,10 +84,9 @@ pub(crate) unsafe fn build<'lua>(
         target.set_index(entries.getters, methods)?;
         target.set_new_index(entries.setters)?;
         if let Some(collect) = collect {
-            ffi::lua_pushlightuserdata(state, inner as *const LuaInner as *mut c_void);
-            ffi::lua_pushlightuserdata(state, address as *mut c_void);
+            plain_cell::push_plain(inner, state, cell::Collector(address))?;
             inner.slots.push(destructed, state);
-            target.push_closure(collect, 3)?;
+            target.push_closure(collect, 2)?;
             target.set("__gc")?;
         }
         ffi::lua_pushboolean(state, 0);

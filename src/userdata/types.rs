@@ -127,7 +127,7 @@ impl TypeMap {
         index: c_int,
     ) -> Result<*mut c_void> {
         // SAFETY: passed on.
-        let metatable = unsafe { metatable_of_userdata(state, index) };
+        let metatable = unsafe { metatable_of(state, index) };
         let id = TypeId::of::<T>();
         if self.last.get() != Some((metatable, id))
             && self.look_up(metatable)? != TypeKey::Static(id)
@@ -170,15 +170,21 @@ pub(crate) unsafe fn metatable_at(state: *mut ffi::lua_State, index: c_int) -> *
     // SAFETY: passed on.
     unsafe {
         match ffi::lua_type(state, index) {
-            ffi::LUA_TUSERDATA => metatable_of_userdata(state, index),
+            ffi::LUA_TUSERDATA => metatable_of(state, index),
             _ => ptr::null(),
         }
     }
 }
 
-/// As [`metatable_at`], for what is known to be a full userdata.
+/// The address of the metatable of the value at `index`, of whatever type it is; null if it has none.
+///
+/// Only userdata have the metatables of this library: no safe code gets at one to set it elsewhere.
+///
+/// # Safety
+///
+/// As [`TypeMap::find`].
 #[inline(always)]
-unsafe fn metatable_of_userdata(state: *mut ffi::lua_State, index: c_int) -> *const c_void {
+pub(crate) unsafe fn metatable_of(state: *mut ffi::lua_State, index: c_int) -> *const c_void {
     // SAFETY: plain reads; the metatable that is pushed is popped.
     unsafe {
         if ffi::lua_getmetatable(state, index) == 0 {

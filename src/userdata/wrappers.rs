@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::cell::{self, Kind};
-use super::types::TypeKey;
+use super::types::{metatable_of, TypeKey};
 use super::{UserData, UserDataFields, UserDataMethods, UserDataRegistry};
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
@@ -172,15 +172,11 @@ impl ByType {
     #[inline(always)]
     unsafe fn seen<'a, T: 'static>(&self, call: Call<'_>) -> Option<&'a RefCell<T>> {
         let state = call.state;
-        // SAFETY: plain reads; the metatable that is pushed is popped. The address of a metatable that has been seen means `T`
-        // for ever (T1), and only userdata of the library have it, so that one is a cell of `T`.
+        // SAFETY: the address of a metatable that has been seen means `T` for ever (T1), and only userdata of the library have
+        // it, so that one is a cell of `T`.
         unsafe {
-            if ffi::lua_getmetatable(state, 1) == 0 {
-                return None;
-            }
-            let metatable = ffi::lua_topointer(state, -1);
-            ffi::lua_pop(state, 1);
-            if metatable != self.seen.get() {
+            let metatable = metatable_of(state, 1);
+            if metatable.is_null() || metatable != self.seen.get() {
                 return None;
             }
             let userdata = ffi::lua_touserdata(state, 1);
