@@ -200,7 +200,7 @@ unsafe fn name_globals(inner: &LuaInner, state: *mut ffi::lua_State, levels: &mu
                 match names.recall(level.function) {
                     Some(name) => {
                         level.global_name =
-                            name.filter(|name| is_field(state, name, level.function))
+                            name.filter(|name| is_field(inner, state, name, level.function))
                     }
                     None => all_known = false,
                 }
@@ -215,7 +215,7 @@ unsafe fn name_globals(inner: &LuaInner, state: *mut ffi::lua_State, levels: &mu
                 .iter_mut()
                 .filter(|level| level.global_name.is_none())
             {
-                level.global_name = new_global(state, level);
+                level.global_name = new_global(inner, state, level);
             }
         }
         ffi::lua_pop(state, 1);
@@ -226,19 +226,24 @@ unsafe fn name_globals(inner: &LuaInner, state: *mut ffi::lua_State, levels: &mu
 ///
 /// # Safety
 ///
-/// As [`name_globals`]. Pushing a short string that is a key already allocates nothing; a string that is none is small.
-unsafe fn is_field(state: *mut ffi::lua_State, name: &str, function: *const c_void) -> bool {
+/// As [`name_globals`].
+unsafe fn is_field(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    name: &str,
+    function: *const c_void,
+) -> bool {
     let (module, field) = name.rsplit_once('.').unwrap_or(("_G", name));
-    if module.len() > SHORT || field.len() > SHORT {
-        return false;
-    }
-    // SAFETY: passed on.
+    // SAFETY: passed on. Pushing a string may fail for want of memory, but does not raise.
     unsafe {
-        ffi::lua_pushlstring(state, module.as_ptr() as *const c_char, module.len());
+        if push_bytes(inner, state, module.as_bytes()).is_err() {
+            return false;
+        }
         ffi::lua_rawget(state, -2);
         let mut is = false;
-        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
-            ffi::lua_pushlstring(state, field.as_ptr() as *const c_char, field.len());
+        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE
+            && push_bytes(inner, state, field.as_bytes()).is_ok()
+        {
             ffi::lua_rawget(state, -2);
             is = ffi::lua_topointer(state, -1) == function;
             ffi::lua_pop(state, 1);
@@ -249,7 +254,7 @@ unsafe fn is_field(state: *mut ffi::lua_State, name: &str, function: *const c_vo
 }
 
 /// The name of a function that was called by a global name, and has become one after it was looked for.
-unsafe fn new_global(state: *mut ffi::lua_State, level: &Level) -> Option<String> {
+unsafe fn new_global(inner: &LuaInner, state: *mut ffi::lua_State, level: &Level) -> Option<String> {
     let debug = &level.debug;
     // SAFETY: as in `write_level`.
     unsafe {
@@ -257,12 +262,9 @@ unsafe fn new_global(state: *mut ffi::lua_State, level: &Level) -> Option<String
             return None;
         }
         let name = CStr::from_ptr(debug.name).to_str().ok()?;
-        is_field(state, name, level.function).then(|| name.to_owned())
+        is_field(inner, state, name, level.function).then(|| name.to_owned())
     }
 }
-
-/// Strings up to this length are interned by Lua.
-const SHORT: usize = 40;
 
 /// Names of functions as they were found in the loaded modules, `None` for those that were not.
 ///

@@ -6,9 +6,12 @@
 #![cfg(not(feature = "send"))]
 
 mod kit;
+mod scale;
 
 mod api;
 mod closing;
 mod crossing;
 mod cycle;
+mod dropping;
+mod limits;
 mod views;
