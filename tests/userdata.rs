@@ -565,6 +565,50 @@ fn wrappers_have_the_methods_of_what_they_wrap() -> Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "parking_lot")]
+#[test]
+fn the_locks_of_parking_lot_are_wrappers_too() -> Result<()> {
+    let lua = Lua::new();
+    let mutex = Arc::new(parking_lot::Mutex::new(Counter(1)));
+    let lock = Arc::new(parking_lot::RwLock::new(Counter(2)));
+    lua.globals().set("plain", Counter(3))?;
+    lua.globals().set("mutex", mutex.clone())?;
+    lua.globals().set("lock", lock.clone())?;
+    lua.load(
+        r#"
+        for i, c in ipairs { mutex, lock } do
+            assert(c:get() == i and c.value == i and plain.get(c) == i and plain.add(c, 1) == i + 1)
+            c.value = 10 * i
+        end
+        lock:reading(function() assert(lock:get() == 20) end)
+        "#,
+    )
+    .exec()?;
+    assert_eq!((mutex.lock().0, lock.read().0), (10, 20));
+
+    let reading = lock.read();
+    lua.load("assert(lock:get() == 20)").exec()?;
+    let held = (mutex.lock(), reading);
+    for (code, function) in [
+        ("mutex:get()", "Counter.get"),
+        ("lock:add(1)", "Counter.add"),
+    ] {
+        let cause = bad_self(run_error(&lua, code), function);
+        let expected = match function {
+            "Counter.get" => matches!(cause, Error::UserDataBorrowError),
+            _ => matches!(cause, Error::UserDataBorrowMutError),
+        };
+        assert!(expected, "{code}: {cause:?}");
+    }
+    drop(held);
+    drop(lua);
+    assert_eq!(
+        (Arc::strong_count(&mutex), Arc::strong_count(&lock)),
+        (1, 1)
+    );
+    Ok(())
+}
+
 #[test]
 fn a_wrapped_value_is_shared_with_rust() -> Result<()> {
     let lua = Lua::new();

@@ -1,0 +1,4 @@
+//! The module finds Lua in this program.
+fn main() {
+    println!("cargo::rustc-link-arg-bins=-rdynamic");
+}
