@@ -5,9 +5,14 @@ use std::cell::Cell;
 use std::os::raw::c_void;
 use std::ptr;
 
+/// The alignment that Lua counts on.
+const ALIGN: usize = ffi::SYS_MIN_ALIGN;
+
 /// What Lua's allocator counts.
 pub(crate) struct Memory {
     used: Cell<usize>,
+    /// No allocation may bring `used` above this: the limit, or `usize::MAX` if there is none or it is lifted.
+    ceiling: Cell<usize>,
     /// Zero: no limit.
     limit: Cell<usize>,
     /// While set, the limit is not looked at: for the few operations that cannot report an error.
@@ -20,6 +25,7 @@ impl Memory {
     pub(crate) fn new() -> Memory {
         Memory {
             used: Cell::new(0),
+            ceiling: Cell::new(usize::MAX),
             limit: Cell::new(0),
             lifted: Cell::new(false),
             keep_all: Cell::new(false),
@@ -33,15 +39,25 @@ impl Memory {
 
     /// Sets the limit (zero: none) and returns the one before.
     pub(crate) fn set_limit(&self, limit: usize) -> usize {
-        self.limit.replace(limit)
+        let before = self.limit.replace(limit);
+        self.set_ceiling();
+        before
     }
 
     /// Runs `f` with the limit lifted. `f` must not run code of the user.
     pub(crate) fn without_limit<R>(&self, f: impl FnOnce() -> R) -> R {
         let before = self.lifted.replace(true);
+        self.set_ceiling();
         let result = f();
         self.lifted.set(before);
+        self.set_ceiling();
         result
+    }
+
+    fn set_ceiling(&self) {
+        let limit = self.limit.get();
+        let open = limit == 0 || self.lifted.get();
+        self.ceiling.set(if open { usize::MAX } else { limit });
     }
 
     /// From here on no memory of this VM is freed.
@@ -50,12 +66,6 @@ impl Memory {
     /// leaked handle and a `'static` callback). Its memory then stays, so that the borrow does not dangle.
     pub(crate) fn stop_freeing(&self) {
         self.keep_all.set(true)
-    }
-
-    /// Whether an allocation that adds `more` bytes has to be refused.
-    fn refuses(&self, more: usize) -> bool {
-        let limit = self.limit.get();
-        limit != 0 && !self.lifted.get() && self.used.get().saturating_add(more) > limit
     }
 
     /// The `lua_Alloc` function; `ud` is a `Memory`.
@@ -71,47 +81,93 @@ impl Memory {
     ) -> *mut c_void {
         // SAFETY: `ud` is what `lua_newstate` was given, a `Memory` that outlives the VM.
         let memory = unsafe { &*(ud as *const Memory) };
-        // With a null block, `osize` is a type tag.
-        let osize = if block.is_null() { 0 } else { osize };
-        if nsize > osize && memory.refuses(nsize - osize) {
-            return ptr::null_mut();
-        }
-        // SAFETY: the caller's promise about `block` and `osize`.
-        let new = unsafe { memory.resize(block as *mut u8, osize, nsize) };
-        if nsize == 0 || !new.is_null() {
-            memory.used.set(memory.used.get() - osize + nsize);
-        }
-        new as *mut c_void
-    }
-
-    unsafe fn resize(&self, block: *mut u8, osize: usize, nsize: usize) -> *mut u8 {
-        let layout = |size| Layout::from_size_align(size, ffi::SYS_MIN_ALIGN).ok();
-        let Some(new_layout) = layout(nsize) else {
-            return ptr::null_mut();
-        };
-        // SAFETY: `block`, if there is one of non-zero size, was allocated here with `osize` and this alignment; no
-        // allocation of size zero is ever asked for.
+        // SAFETY: the caller's promise about `block` and `osize`. With a null block, `osize` is a type tag.
         unsafe {
-            match (osize, nsize) {
-                (0, 0) => ptr::null_mut(),
-                (0, _) => alloc::alloc(new_layout),
-                (_, 0) if self.keep_all.get() => ptr::null_mut(),
-                _ => {
-                    let old_layout = Layout::from_size_align_unchecked(osize, ffi::SYS_MIN_ALIGN);
-                    if nsize == 0 {
-                        alloc::dealloc(block, old_layout);
-                        return ptr::null_mut();
-                    }
-                    if self.keep_all.get() {
-                        let new = alloc::alloc(new_layout);
-                        if !new.is_null() {
-                            ptr::copy_nonoverlapping(block, new, osize.min(nsize));
-                        }
-                        return new;
-                    }
-                    alloc::realloc(block, old_layout, nsize)
+            match (block.is_null(), nsize) {
+                (true, 0) => ptr::null_mut(),
+                (true, _) => memory.make(nsize) as *mut c_void,
+                (false, 0) => {
+                    memory.free(block as *mut u8, osize);
+                    ptr::null_mut()
                 }
+                (false, _) => memory.resize(block as *mut u8, osize, nsize) as *mut c_void,
             }
         }
     }
+
+    /// Counts `nsize` bytes in place of `osize`, or refuses to.
+    #[inline(always)]
+    fn count(&self, osize: usize, nsize: usize) -> bool {
+        // A size above this makes no layout.
+        const MOST: usize = isize::MAX as usize - ALIGN;
+        let used = (self.used.get() - osize).saturating_add(nsize);
+        if nsize > osize && (used > self.ceiling.get() || nsize > MOST) {
+            return false;
+        }
+        self.used.set(used);
+        true
+    }
+
+    /// # Safety
+    ///
+    /// `size` is not zero.
+    #[inline(always)]
+    unsafe fn make(&self, size: usize) -> *mut u8 {
+        if !self.count(0, size) {
+            return ptr::null_mut();
+        }
+        // SAFETY: `count` has checked the size.
+        let new = unsafe { alloc::alloc(layout(size)) };
+        if new.is_null() {
+            self.used.set(self.used.get() - size);
+        }
+        new
+    }
+
+    /// # Safety
+    ///
+    /// `block` is one from here, of `size` bytes.
+    #[inline(always)]
+    unsafe fn free(&self, block: *mut u8, size: usize) {
+        self.used.set(self.used.get() - size);
+        if !self.keep_all.get() {
+            // SAFETY: the caller's promise.
+            unsafe { alloc::dealloc(block, layout(size)) }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `block` is one from here, of `osize` bytes; `nsize` is not zero.
+    #[inline(never)]
+    unsafe fn resize(&self, block: *mut u8, osize: usize, nsize: usize) -> *mut u8 {
+        if !self.count(osize, nsize) {
+            return ptr::null_mut();
+        }
+        // SAFETY: the caller's promise; `count` has checked the new size.
+        let new = unsafe {
+            if self.keep_all.get() {
+                let new = alloc::alloc(layout(nsize));
+                if !new.is_null() {
+                    ptr::copy_nonoverlapping(block, new, osize.min(nsize));
+                }
+                new
+            } else {
+                alloc::realloc(block, layout(osize), nsize)
+            }
+        };
+        if new.is_null() {
+            self.used.set(self.used.get() - nsize + osize);
+        }
+        new
+    }
+}
+
+/// # Safety
+///
+/// `size` makes a layout.
+#[inline(always)]
+unsafe fn layout(size: usize) -> Layout {
+    // SAFETY: the alignment is a power of two, and the caller knows the size.
+    unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
 }
