@@ -1,4 +1,8 @@
 //! Userdata: making them, borrowing, taking, dropping; user values; arguments.
+//!
+//! With the feature `send` values must be `Send`, which those here are not.
+
+#![cfg(not(feature = "send"))]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

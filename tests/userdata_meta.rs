@@ -1,4 +1,8 @@
 //! Metatables of userdata: metamethods, `__index` and `__newindex`, meta fields, and what is restricted.
+//!
+//! With the feature `send` values must be `Send`, which those here are not.
+
+#![cfg(not(feature = "send"))]
 
 use mlua::{
     AnyUserData, Error, Lua, MetaMethod, Result, UserData, UserDataFields, UserDataMethods, Value,
