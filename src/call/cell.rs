@@ -74,7 +74,14 @@ unsafe fn new<T>(inner: &LuaInner, state: *mut ffi::lua_State, new_value: T) -> 
         mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN);
     // SAFETY: the memory is large enough for both, whatever `value` skips for alignment.
     unsafe {
-        let userdata = super::new_userdata(inner, state, size, 0)?;
+        let userdata = match super::new_userdata(inner, state, size, 0) {
+            Ok(userdata) => userdata,
+            Err(error) => {
+                // Before the error is on its way: the compiler would leak it if this panics.
+                drop(new_value);
+                return Err(error);
+            }
+        };
         (userdata as *mut Header).write(Header {
             inner: NonNull::from(inner),
             drop: mem::needs_drop::<T>().then_some(drop_value::<T> as unsafe fn(*mut c_void)),

@@ -254,7 +254,11 @@ unsafe fn is_field(
 }
 
 /// The name of a function that was called by a global name, and has become one after it was looked for.
-unsafe fn new_global(inner: &LuaInner, state: *mut ffi::lua_State, level: &Level) -> Option<String> {
+unsafe fn new_global(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    level: &Level,
+) -> Option<String> {
     let debug = &level.debug;
     // SAFETY: as in `write_level`.
     unsafe {
