@@ -93,9 +93,11 @@ unsafe fn raise_destroyed(state: *mut ffi::lua_State) -> ! {
 
 /// The instance, and what the running C function was made with: see [`new_closure`].
 ///
+/// Raises an error if that is gone: a finalizer may call a function whose cell has been finalized before.
+///
 /// # Safety
 ///
-/// The C function that runs on `state` was made by [`new_closure`] with a `T`.
+/// The first act of a C function that Lua has called on `state`, and that was made by [`new_closure`] with a `T`.
 #[inline(always)]
 pub(crate) unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
     // SAFETY: `new_closure` has made the first upvalue. A value that is nothing can be read at any aligned address.
@@ -105,8 +107,25 @@ pub(crate) unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner
             let inner = NonNull::new_unchecked(userdata as *mut LuaInner);
             return (inner, NonNull::dangling().as_ptr());
         }
-        (cell::instance(userdata), cell::value::<T>(userdata))
+        let inner = cell::instance(userdata);
+        if cell::is_gone::<T>(userdata) {
+            raise_gone(inner, state);
+        }
+        (inner, cell::value::<T>(userdata))
     }
+}
+
+/// A finalizer calls a function that lived only as long as it: the function's own end came first.
+///
+/// # Safety
+///
+/// As [`enter`].
+#[cold]
+#[inline(never)]
+pub(crate) unsafe fn raise_gone(inner: NonNull<LuaInner>, state: *mut ffi::lua_State) -> ! {
+    // SAFETY: passed on.
+    unsafe { enter(inner, state, |_, _| Err(Error::CallbackDestructed)) };
+    unreachable!("the body has failed")
 }
 
 /// Pushes `func` as a Lua function onto `state`.

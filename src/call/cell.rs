@@ -96,7 +96,7 @@ unsafe fn drop_value<T>(userdata: *mut c_void) {
     unsafe { std::ptr::drop_in_place(value::<T>(userdata)) }
 }
 
-/// The value in the cell at `userdata`.
+/// The value in the cell at `userdata`, unless it [is gone](is_gone).
 ///
 /// # Safety
 ///
@@ -112,6 +112,20 @@ pub(crate) unsafe fn value<T>(userdata: *mut c_void) -> *mut T {
             after.add(after.align_offset(mem::align_of::<T>())) as *mut T
         }
     }
+}
+
+/// Whether the value in the cell at `userdata` has been dropped.
+///
+/// The collector may finalize a cell that is still in reach: of a finalizer that runs after its own, as all of them do when
+/// the VM is closed, and of whatever that puts the cell into.
+///
+/// # Safety
+///
+/// `userdata` is a cell of `T`.
+#[inline(always)]
+pub(crate) unsafe fn is_gone<T>(userdata: *mut c_void) -> bool {
+    // SAFETY: every cell begins with its header.
+    mem::needs_drop::<T>() && unsafe { (*(userdata as *mut Header)).drop.is_none() }
 }
 
 /// The instance that the cell at `userdata` belongs to.

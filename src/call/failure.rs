@@ -24,7 +24,7 @@ pub(crate) enum Failure {
     Panic(Option<Box<dyn Any + Send>>),
 }
 
-/// The failure at `index`, if there is one.
+/// The failure at `index`, if there is one. What has been finalized before reads as an error.
 ///
 /// # Safety
 ///
@@ -46,9 +46,13 @@ pub(crate) unsafe fn failure_at<'a>(
         if metatable != inner.internals.failure_metatable() {
             return None;
         }
-        Some(&mut *cell::value::<Failure>(ffi::lua_touserdata(
-            state, index,
-        )))
+        let userdata = ffi::lua_touserdata(state, index);
+        let failure = cell::value::<Failure>(userdata);
+        if cell::is_gone::<Failure>(userdata) {
+            // Needs no drop, so it may be written any number of times.
+            failure.write(Failure::Error(Error::UserDataDestructed));
+        }
+        Some(&mut *failure)
     }
 }
 

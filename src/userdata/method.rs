@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 
 use super::wrappers::{Access, Call};
 use super::AnyUserData;
-use crate::call::callback::{enter, upvalue};
+use crate::call::callback::{enter, raise_gone, upvalue};
 use crate::call::{cell, new_closure};
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
@@ -267,6 +267,9 @@ pub(super) unsafe fn call_field(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: the tables of getters and setters hold nothing else; the cell stays on the stack while it runs.
     unsafe {
         let userdata = ffi::lua_touserdata(state, -1);
+        if cell::is_gone::<Field>(userdata) {
+            raise_gone(cell::instance(userdata), state);
+        }
         let field = &*cell::value::<Field>(userdata);
         let named: *const dyn Any = &*field.named;
         (field.call)(state, cell::instance(userdata), named as *const ())

@@ -1,0 +1,145 @@
+//! Programs, of Lua and of safe Rust, that reach for what the library relies on.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use mlua::{Error, Lua, Result, UserData, UserDataFields, UserDataMethods};
+
+/// An instance with a function `out` that keeps texts.
+fn with_output() -> Result<(Lua, Rc<RefCell<Vec<String>>>)> {
+    let lua = Lua::new();
+    let lines = Rc::new(RefCell::new(Vec::new()));
+    let out = lines.clone();
+    let function = lua.create_function(move |_, line: String| {
+        out.borrow_mut().push(line);
+        Ok(())
+    })?;
+    // Kept to the very end: it is finalized before what is older.
+    lua.globals().set("out", function)?;
+    Ok((lua, lines))
+}
+
+mod a_finalizer_finds_what_was_finalized_before {
+    use super::*;
+
+    const DESTRUCTED: &str = "a destructed callback or destructed userdata method was called";
+
+    #[test]
+    fn a_function() -> Result<()> {
+        let (lua, lines) = with_output()?;
+        let make = lua.create_function(|lua, ()| {
+            let kept = vec![String::from("kept")];
+            lua.create_function(move |_, ()| Ok(kept.concat()))
+        })?;
+        lua.globals().set("make", make)?;
+        let program = r#"
+            local old = setmetatable({}, { __gc = function(old)
+                out(tostring(select(2, pcall(old.young))))
+                alive = old.young
+            end })
+            old.young = make()
+            assert(old.young() == "kept")
+            old = nil
+            collectgarbage()
+            out(tostring(select(2, pcall(alive))))
+        "#;
+        lua.load(program).exec()?;
+        assert_eq!(lines.borrow().len(), 2);
+        for line in lines.borrow().iter() {
+            assert!(line.contains(DESTRUCTED), "{line}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_function_while_the_vm_is_closed() -> Result<()> {
+        let lua = Lua::new();
+        lua.load(
+            "old = setmetatable({}, { __gc = function() log(tostring(select(2, pcall(young)))) end })",
+        )
+        .exec()?;
+        // Captures nothing that needs a destructor, so it works to the end.
+        thread_local!(static SEEN: RefCell<Option<String>> = const { RefCell::new(None) });
+        let log = lua.create_function(|_, text: String| {
+            SEEN.set(Some(text));
+            Ok(())
+        })?;
+        lua.globals().set("log", log)?;
+        let kept = String::from("kept");
+        let young = lua.create_function(move |_, ()| Ok(kept.clone()))?;
+        lua.globals().set("young", young)?;
+        drop(lua);
+        assert!(SEEN.take().is_some_and(|text| text.contains(DESTRUCTED)));
+        Ok(())
+    }
+
+    struct Thing(String);
+
+    impl UserData for Thing {
+        fn add_fields<'lua, F: UserDataFields<'lua, Self>>(fields: &mut F) {
+            let suffix = String::from("!");
+            fields.add_field_function_get("name", move |_, _| Ok(suffix.clone()));
+        }
+
+        fn add_methods<'lua, M: UserDataMethods<'lua, Self>>(methods: &mut M) {
+            let prefix = String::from("captured by a method");
+            methods.add_method("method", move |_, this, ()| {
+                Ok(format!("{prefix} of {}", this.0))
+            });
+            let text = String::from("captured by a function");
+            methods.add_function("func", move |_, ()| Ok(text.clone()));
+        }
+    }
+
+    #[test]
+    fn methods_and_fields_while_the_vm_is_closed() -> Result<()> {
+        thread_local!(static SEEN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) });
+        let lua = Lua::new();
+        let log = lua.create_function(|_, text: String| {
+            SEEN.with_borrow_mut(|seen| seen.push(text));
+            Ok(())
+        })?;
+        lua.globals().set("log", log)?;
+        let program = r#"
+            old = setmetatable({}, { __gc = function()
+                log(tostring(select(2, pcall(method, thing))))
+                log(tostring(select(2, pcall(func))))
+                log(tostring(select(2, pcall(function() return thing.name end))))
+            end })
+        "#;
+        lua.load(program).exec()?;
+        lua.globals().set("thing", Thing("thing".to_owned()))?;
+        lua.load("method, func = thing.method, thing.func; assert(thing.name == '!')")
+            .exec()?;
+        drop(lua);
+        let seen = SEEN.take();
+        assert_eq!(seen.len(), 3);
+        for text in seen {
+            assert!(text.contains(DESTRUCTED), "{text}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_error() -> Result<()> {
+        let (lua, lines) = with_output()?;
+        let fail = lua.create_function(|_, ()| -> Result<()> { Err(Error::runtime("failed")) })?;
+        lua.globals().set("fail", fail)?;
+        let text = lua.create_function(|_, error: Error| Ok(error.to_string()))?;
+        lua.globals().set("text", text)?;
+        let program = r#"
+            local old = setmetatable({}, { __gc = function(old)
+                out(tostring(old.error))
+                out(text(old.error))
+                out(tostring(select(2, pcall(error, old.error))))
+            end })
+            old.error = select(2, pcall(fail))
+            assert(tostring(old.error):find("failed"))
+            old = nil
+            collectgarbage()
+        "#;
+        lua.load(program).exec()?;
+        assert_eq!(*lines.borrow(), ["userdata has been destructed"; 3]);
+        Ok(())
+    }
+}
