@@ -143,3 +143,27 @@ mod a_finalizer_finds_what_was_finalized_before {
         Ok(())
     }
 }
+
+mod the_stack_has_room {
+    use super::*;
+    use mlua::Function;
+
+    macro_rules! nested {
+        () => { 1 };
+        (x $($rest:tt)*) => { (1, nested!($($rest)*)) };
+    }
+
+    #[test]
+    fn for_tuples_in_tuples() -> Result<()> {
+        let lua = Lua::new();
+        let values = nested!(x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x x);
+        let count: Function = lua.load("return select('#', ...)").into_function()?;
+        assert_eq!(count.call::<_, i32>(values)?, 49);
+        let make = lua.create_function(move |_, ()| Ok(values))?;
+        assert_eq!(
+            count.call::<_, i32>(make.call::<_, mlua::MultiValue>(())?)?,
+            49
+        );
+        Ok(())
+    }
+}

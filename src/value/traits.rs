@@ -93,6 +93,11 @@ pub trait FromLua<'lua>: Sized {
 ///
 /// Everything that is [`IntoLua`] is turned into one value. Tuples are turned into the values of their elements.
 pub trait IntoLuaMulti<'lua>: Sized {
+    /// How many values are pushed without asking for room; what pushes more asks itself. (It asks once too often, or fails,
+    /// if this is too high; and what is pushed through [`IntoLuaMulti::into_lua_multi`] always asks.)
+    #[doc(hidden)]
+    const PLACES: usize = 1;
+
     /// Turns `self` into Lua values.
     fn into_lua_multi(self, lua: &'lua Lua) -> Result<MultiValue<'lua>>;
 

@@ -67,6 +67,8 @@ impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for T {
 }
 
 impl<'lua> IntoLuaMulti<'lua> for () {
+    const PLACES: usize = 0;
+
     #[inline]
     fn into_lua_multi(self, _: &'lua Lua) -> Result<MultiValue<'lua>> {
         Ok(MultiValue::new())
@@ -101,8 +103,8 @@ const fn count(before: c_int, last: c_int) -> c_int {
     }
 }
 
-/// Tuples up to this size fit into what an operation may push without asking.
-const FEW: c_int = STACK_RESERVE / 4;
+/// Tuples up to this size, with those in their last element, fit into what an operation may push without asking.
+const FEW: usize = STACK_RESERVE as usize / 4;
 
 macro_rules! tuple {
     ($n:literal; $($name:ident)*; $last:ident) => {
@@ -112,6 +114,8 @@ macro_rules! tuple {
             $($name: IntoLua<'lua>,)*
             $last: IntoLuaMulti<'lua>,
         {
+            const PLACES: usize = $n - 1 + $last::PLACES;
+
             fn into_lua_multi(self, lua: &'lua Lua) -> Result<MultiValue<'lua>> {
                 let ($($name,)* $last,) = self;
                 let first: [Value<'lua>; $n - 1] = [$($name.into_lua(lua)?),*];
@@ -128,8 +132,8 @@ macro_rules! tuple {
                 // SAFETY: there is room for each value (the last element asks for itself if it needs more than one place);
                 // what is pushed is held until all are.
                 unsafe {
-                    if $n > FEW {
-                        lua.reserve_stack_for($n)?;
+                    if Self::PLACES > FEW {
+                        lua.reserve_stack_for(Self::PLACES)?;
                     }
                     let mut held = Held::new(lua.state());
                     $($name.push_into_stack(lua)?; held.add(1);)*
