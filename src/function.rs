@@ -15,7 +15,7 @@ use crate::stack::Held;
 use crate::state::STACK_RESERVE;
 use crate::table::Table;
 use crate::types::MaybeSend;
-use crate::value::{FromLuaMulti, IntoLua, IntoLuaMulti, Value};
+use crate::value::{wanted, FromLuaMulti, IntoLua, IntoLuaMulti, Value};
 use crate::Lua;
 
 /// A Lua function, written in Lua, in C or in Rust.
@@ -184,23 +184,24 @@ impl<'lua> Function<'lua> {
             held.add(2);
             let nargs = args.push_into_stack_multi(lua)?;
             held.add(nargs);
-            let below = if R::COUNT == ffi::LUA_MULTRET {
+            let wanted = const { wanted::<R>() };
+            let below = if wanted == ffi::LUA_MULTRET {
                 ffi::lua_gettop(state) - nargs - 1
             } else {
-                if R::COUNT > STACK_RESERVE / 4 {
-                    lua.reserve_stack_for(R::COUNT as usize)?;
+                if wanted > STACK_RESERVE / 4 {
+                    lua.reserve_stack_for(wanted as usize)?;
                 }
                 0
             };
-            let status = ffi::lua_pcall(state, nargs, R::COUNT, -(nargs + 2));
+            let status = ffi::lua_pcall(state, nargs, wanted, -(nargs + 2));
             held.release(nargs + 1);
             if status != ffi::LUA_OK {
                 return Err(pop_error(state, status));
             }
-            let nresults = if R::COUNT == ffi::LUA_MULTRET {
+            let nresults = if wanted == ffi::LUA_MULTRET {
                 ffi::lua_gettop(state) - below
             } else {
-                R::COUNT
+                wanted
             };
             held.add(nresults);
             R::from_stack_multi(nresults, lua)

@@ -12,7 +12,7 @@ use crate::function::Function;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
 use crate::state::STACK_RESERVE;
-use crate::value::{FromLuaMulti, IntoLuaMulti};
+use crate::value::{wanted, FromLuaMulti, IntoLuaMulti};
 use crate::Lua;
 
 /// A coroutine of Lua's.
@@ -135,7 +135,7 @@ impl<'lua> Thread<'lua> {
             }
             ffi::lua_xmove(state, thread, nargs);
             held.release(nargs);
-            let nresults = resume(lua, thread, nargs, R::COUNT)?;
+            let nresults = resume(lua, thread, nargs, wanted::<R>())?;
             held.add(nresults);
             R::from_stack_multi(nresults, lua)
         }

@@ -167,3 +167,49 @@ mod the_stack_has_room {
         Ok(())
     }
 }
+
+/// `FromLuaMulti::COUNT` is hidden, but anybody can set it.
+mod a_count_of_results_that_is_no_count {
+    use super::*;
+    use mlua::{FromLuaMulti, Function, MultiValue};
+
+    struct Values<const COUNT: i32>(usize);
+
+    impl<'lua, const COUNT: i32> FromLuaMulti<'lua> for Values<COUNT> {
+        const COUNT: i32 = COUNT;
+
+        fn from_lua_multi(values: MultiValue<'lua>, _: &'lua Lua) -> Result<Self> {
+            Ok(Values(values.len()))
+        }
+    }
+
+    fn results<const COUNT: i32>() -> Result<(Option<usize>, usize)> {
+        let lua = Lua::new();
+        let f: Function = lua.load("return 1, 2, 3, 4").into_function()?;
+        let called = f.call::<_, Values<COUNT>>(()).ok();
+        let resumed: Values<COUNT> = lua.create_thread(f.clone())?.resume(())?;
+        assert_eq!(f.call::<_, (i32, i32)>(())?, (1, 2));
+        Ok((called.map(|values| values.0), resumed.0))
+    }
+
+    #[test]
+    fn a_negative_one_is_all() -> Result<()> {
+        assert_eq!(results::<-1>()?, (Some(4), 4));
+        assert_eq!(results::<-2>()?, (Some(4), 4));
+        assert_eq!(results::<-3>()?, (Some(4), 4));
+        assert_eq!(results::<-1000>()?, (Some(4), 4));
+        assert_eq!(results::<{ i32::MIN }>()?, (Some(4), 4));
+        let lua = Lua::new();
+        let (first, rest): (i32, Values<-5>) = lua.load("return 1, 2, 3").eval()?;
+        assert_eq!((first, rest.0), (1, 2));
+        Ok(())
+    }
+
+    #[test]
+    fn a_large_one_is_an_error_of_the_stack() -> Result<()> {
+        assert_eq!(results::<1000>()?, (Some(1000), 4));
+        assert_eq!(results::<1_000_000>()?, (None, 4));
+        assert_eq!(results::<{ i32::MAX }>()?, (None, 4));
+        Ok(())
+    }
+}

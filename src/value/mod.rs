@@ -11,5 +11,6 @@ mod tuple;
 mod variants;
 
 pub use multi::{MultiValue, Variadic};
+pub(crate) use traits::wanted;
 pub use traits::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti};
 pub use variants::{LightUserData, Nil, Value};

@@ -174,6 +174,16 @@ pub trait FromLuaMulti<'lua>: Sized {
     }
 }
 
+/// How many values an `R` is made of, `LUA_MULTRET` for all there are. [`FromLuaMulti::COUNT`] can be any number, since
+/// anybody may set it.
+pub(crate) const fn wanted<'lua, R: FromLuaMulti<'lua>>() -> c_int {
+    if R::COUNT < 0 {
+        ffi::LUA_MULTRET
+    } else {
+        R::COUNT
+    }
+}
+
 #[cold]
 pub(crate) fn bad_argument(pos: usize, to: Option<&str>, cause: Error) -> Error {
     Error::BadArgument {

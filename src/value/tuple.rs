@@ -96,7 +96,7 @@ impl<'lua> FromLuaMulti<'lua> for () {
 
 /// The number of values that a tuple looks at, given that of its last element.
 const fn count(before: c_int, last: c_int) -> c_int {
-    if last == ffi::LUA_MULTRET {
+    if last < 0 {
         ffi::LUA_MULTRET
     } else {
         before + last
