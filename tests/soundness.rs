@@ -213,3 +213,26 @@ mod a_count_of_results_that_is_no_count {
         Ok(())
     }
 }
+
+mod a_finalizer_sets_a_memory_limit {
+    use super::*;
+    use mlua::Function;
+
+    #[test]
+    fn while_a_coroutine_is_made() -> Result<()> {
+        let lua = Lua::new();
+        let limit = lua.create_function(|lua, ()| {
+            lua.set_memory_limit(1)?;
+            Ok(())
+        })?;
+        lua.globals().set("limit", limit)?;
+        let f: Function = lua.load("return function() end").eval()?;
+        for _ in 0..20 {
+            lua.gc_collect()?;
+            lua.load("setmetatable({}, { __gc = limit })").exec()?;
+            while lua.create_thread(f.clone()).is_ok() {}
+            lua.set_memory_limit(0)?;
+        }
+        Ok(())
+    }
+}

@@ -224,10 +224,12 @@ pub(crate) unsafe fn new_thread(
     inner: &LuaInner,
     state: *mut ffi::lua_State,
 ) -> Result<*mut ffi::lua_State> {
-    // SAFETY: as in `new_userdata`.
+    // SAFETY: as in `new_userdata`. Alone of these, `lua_newthread` collects garbage before it allocates, and a finalizer may
+    // set a limit then.
     unsafe {
         if inner.infallible_memory() {
-            return Ok(ffi::lua_newthread(state));
+            let thread = inner.memory.without_limit(|| ffi::lua_newthread(state));
+            return Ok(thread);
         }
         protect(state, 0, 1, |state| ffi::lua_newthread(state))
     }

@@ -44,7 +44,7 @@ impl Memory {
         before
     }
 
-    /// Runs `f` with the limit lifted. `f` must not run code of the user.
+    /// Runs `f` with the limit lifted. `f` must not run code of the user other than finalizers.
     pub(crate) fn without_limit<R>(&self, f: impl FnOnce() -> R) -> R {
         let before = self.lifted.replace(true);
         self.set_ceiling();
