@@ -236,3 +236,62 @@ mod a_finalizer_sets_a_memory_limit {
         Ok(())
     }
 }
+
+mod a_library_loaded_into_a_program_that_waits_for_it {
+    use super::*;
+    use mlua::{LuaOptions, StdLib};
+
+    #[test]
+    fn finds_something_else_in_its_place() -> Result<()> {
+        let lua = Lua::new();
+        lua.load("loaded = package.loaded").exec()?;
+        for fake in [
+            "{ searchers = 5 }",
+            "{}",
+            "5",
+            "setmetatable({}, { __newindex = error })",
+        ] {
+            lua.load(format!("loaded.package = {fake}")).exec()?;
+            lua.load_from_std_lib(StdLib::PACKAGE)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn gives_away_nothing_that_loads_c_modules() -> Result<()> {
+        let lua = Lua::new_with(StdLib::STRING, LuaOptions::default())?;
+        let program = r#"
+            function try(package, require)
+                assert(not pcall(package.loadlib, "nosuch.so", "*"))
+                local _, message = pcall(require, "nosuch")
+                assert(not message:find("nosuch.so", 1, true), message)
+                tries = (tries or 0) + 1
+            end
+            setmetatable(_G, { __newindex = function(globals, name, value)
+                rawset(globals, name, value)
+                if name == "require" then
+                    early = true
+                    pcall(value, "nosuch")
+                elseif name == "package" then
+                    try(value, require)
+                end
+            end })
+        "#;
+        lua.load(program).exec()?;
+        lua.load_from_std_lib(StdLib::PACKAGE)?;
+        lua.load("assert(tries == 1 and not early and getmetatable(_G).__newindex)")
+            .exec()?;
+
+        let program = r#"
+            local loaded = package.loaded
+            loaded.package, package, require = nil, nil, nil
+            setmetatable(loaded, { __newindex = function(loaded, name, value)
+                rawset(loaded, name, value)
+                if name == "package" then try(value, require) end
+            end })
+        "#;
+        lua.load(program).exec()?;
+        lua.load_from_std_lib(StdLib::PACKAGE)?;
+        lua.load("assert(tries >= 2)").exec()
+    }
+}

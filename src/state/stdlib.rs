@@ -125,10 +125,9 @@ pub(super) unsafe fn open(state: *mut ffi::lua_State, libs: StdLib, safe: bool) 
         if libs.contains(lib) {
             // SAFETY: the caller runs protected.
             unsafe {
+                let barred = safe && lib == StdLib::PACKAGE;
+                let opener = if barred { open_barred_package } else { opener };
                 ffi::luaL_requiref(state, name.as_ptr(), opener, 1);
-                if safe && lib == StdLib::PACKAGE {
-                    bar_c_modules(state);
-                }
                 ffi::lua_pop(state, 1);
             }
         }
@@ -148,9 +147,36 @@ pub(super) unsafe fn open_base(state: *mut ffi::lua_State) {
     }
 }
 
-/// Takes the loading of C modules out of the library `package`, which is on top.
+/// Opens the library `package` without what loads C modules.
+///
+/// A program may have run before, and must not get hold of that in between: `luaopen_package` sets the global `require`, so
+/// the table of globals has no metatable meanwhile.
+unsafe extern "C-unwind" fn open_barred_package(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: called by Lua, and raises nothing before the metatable is back in its place.
+    unsafe {
+        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
+        let globals = ffi::lua_gettop(state);
+        if ffi::lua_getmetatable(state, globals) == 0 {
+            ffi::lua_pushnil(state);
+        }
+        ffi::lua_pushnil(state);
+        ffi::lua_setmetatable(state, globals);
+        ffi::lua_pushcfunction(state, ffi::luaopen_package);
+        let status = ffi::lua_pcall(state, 0, 1, 0);
+        ffi::lua_pushvalue(state, -2);
+        ffi::lua_setmetatable(state, globals);
+        if status != ffi::LUA_OK {
+            ffi::lua_error(state);
+        }
+        bar_c_modules(state);
+    }
+    1
+}
+
+/// Takes the loading of C modules out of the library `package`, which is on top and was just opened.
 unsafe fn bar_c_modules(state: *mut ffi::lua_State) {
-    // SAFETY: runs protected. Searchers 3 and 4 are those for C modules.
+    // SAFETY: runs protected. Searchers 3 and 4 are those for C modules. The fields are there, so nothing is allocated and no
+    // finalizer runs in between.
     unsafe {
         ffi::lua_pushcfunction(state, loadlib_barred);
         ffi::lua_setfield(state, -2, c"loadlib".as_ptr());
