@@ -191,6 +191,29 @@ pub(crate) unsafe fn push_bytes(
     }
 }
 
+/// Pushes a Lua string that may come again from the same address.
+///
+/// # Safety
+///
+/// As [`new_userdata`].
+#[inline]
+pub(crate) unsafe fn push_key(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    bytes: &[u8],
+) -> Result<()> {
+    // SAFETY: passed on. The slot that was found belongs to the instance.
+    unsafe {
+        if let Some(slot) = inner.keys.find(bytes) {
+            inner.slots.push(slot, state);
+            return Ok(());
+        }
+        push_bytes(inner, state, bytes)?;
+        inner.keys.keep(&inner.slots, state, bytes);
+    }
+    Ok(())
+}
+
 /// Pushes an empty table with room for `narr` and `nrec` fields.
 ///
 /// # Safety

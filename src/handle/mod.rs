@@ -14,6 +14,7 @@
 
 #[cfg(all(feature = "weak-owned", not(feature = "send")))]
 pub(crate) mod borrowed;
+pub(crate) mod keys;
 #[cfg(any(feature = "unstable", feature = "weak-owned"))]
 pub(crate) mod owned;
 pub(crate) mod proxy;

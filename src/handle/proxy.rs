@@ -126,6 +126,12 @@ impl<'lua> Ref<'lua> {
         Ok(())
     }
 
+    /// The slot, if it is one of the instance of `lua`.
+    #[inline(always)]
+    pub(crate) fn slot_in(&self, lua: &Lua) -> Option<Slot> {
+        self.lua.is_same(lua).then_some(self.slot)
+    }
+
     /// Pops the value on top of the running state into the place of this reference's value.
     ///
     /// # Safety

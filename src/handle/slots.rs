@@ -12,10 +12,11 @@
 //! * S2. A slot below `len` is either counted (one to `u32::MAX`) or on the free list, and then holds nil.
 //! * S3. Slots below `room` have their stack and their count allocated, and above each thread's slots [`SPARE`] places
 //!   are free.
-//! * S4. No Lua function ever runs on a reference thread: only `lua_xmove`, `lua_pushvalue`, `lua_copy`, `lua_settop` and
-//!   plain reads (`lua_type`, raw gets, `lua_next` with a key that is there, …) are done there. None of them allocates, so
-//!   none starts the collector; so no finalizer finds a reference thread as its own stack, where indices would mean something
-//!   else.
+//! * S4. No Lua function ever runs on a reference thread: only `lua_xmove`, `lua_pushvalue`, `lua_copy`, `lua_settop`,
+//!   plain reads (`lua_type`, raw gets, `lua_next` with a key that is there, …), which do not allocate, and raw sets, which
+//!   may allocate but make no step of the collector: what Lua collects when an allocation fails runs no finalizer. So no
+//!   finalizer finds a reference thread as its own stack, where indices would mean something else. A raw set is done there
+//!   only if it cannot fail, as it would need no protection elsewhere.
 //! * S5. The bookkeeping is complete before each call into Lua that can run other code (only [`Slots::grow`] makes
 //!   such a call), and no reference into the vectors is held over one.
 //! * S6. A count of `u32::MAX` sticks: the slot is then never freed. Forgetting four thousand million clones leaks a
@@ -30,9 +31,17 @@ use crate::stack::Held;
 
 /// The number of a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Slot(u32);
+pub struct Slot(u32);
 
 impl Slot {
+    pub(super) const ZERO: Slot = Slot(0);
+
+    /// The slot `n` numbers on.
+    #[inline(always)]
+    pub(super) fn plus(self, n: u32) -> Slot {
+        Slot(self.0 + n)
+    }
+
     /// The number as `RegistryKey::id` shows it.
     pub(crate) fn id(self) -> i32 {
         self.0 as i32
@@ -47,9 +56,9 @@ const NIL: c_int = 1;
 /// Index of the first slot of a thread.
 const FIRST: c_int = 2;
 /// Places above the slots for values on their way in or out.
-const SPARE: c_int = 4;
+const SPARE: c_int = 6;
 /// Slots that the first thread has room for at the beginning.
-const START: u32 = 64;
+const START: u32 = 256;
 /// Holes that are left alone, beside one for two slots: a slot on top of the stack is the cheaper one to take and to free,
 /// and what is short-lived comes and goes there.
 const TOLERATED: u32 = 64;
@@ -118,6 +127,26 @@ impl Slots {
         unsafe { self.take_hole(state) }
     }
 
+    /// Takes `n` slots one after the other, with a count of one each and nil in them, and returns the first.
+    ///
+    /// # Safety
+    ///
+    /// `state` is a running state of this instance. No slot is in use yet, and `n` is less than [`START`].
+    pub(super) unsafe fn take_block(&self, state: *mut ffi::lua_State, n: u32) -> Result<Slot> {
+        // SAFETY: passed on; `grow` makes room for `START` slots at the least.
+        unsafe { self.grow(state)? };
+        let first = self.len.get();
+        debug_assert!(first == 0 && n < START);
+        self.len.set(first + n);
+        for slot in first..first + n {
+            self.set_count(slot, 1);
+        }
+        let (thread, last) = self.place(first + n - 1);
+        // SAFETY: S1, S3.
+        unsafe { ffi::lua_settop(thread, last) };
+        Ok(Slot(first))
+    }
+
     /// As [`Slots::take`], from the free list if there is anything on it.
     unsafe fn take_hole(&self, state: *mut ffi::lua_State) -> Result<Slot> {
         let slot = self.free.get();
@@ -161,6 +190,23 @@ impl Slots {
         unsafe {
             ffi::lua_pushvalue(thread, index);
             ffi::lua_xmove(thread, state, 1);
+        }
+    }
+
+    /// Pushes the value of `slot` onto the reference thread `to`, as [`Slots::push`] otherwise.
+    ///
+    /// # Safety
+    ///
+    /// As [`Slots::push`], and as [`Slots::peek`] for `to`.
+    #[inline(always)]
+    pub(crate) unsafe fn push_beside(&self, slot: Slot, to: *mut ffi::lua_State) {
+        let (thread, index) = self.place(slot.0);
+        // SAFETY: S1, S3.
+        unsafe {
+            ffi::lua_pushvalue(thread, index);
+            if thread != to {
+                ffi::lua_xmove(thread, to, 1);
+            }
         }
     }
 

@@ -40,6 +40,7 @@ pub(super) fn close_vm(inner: &LuaInner) {
 pub(super) fn forget_vm(inner: &LuaInner) {
     inner.detach();
     inner.unref.close();
+    inner.keys.clear();
     inner.slots.clear();
     inner.types.clear();
     inner.hooks.clear();

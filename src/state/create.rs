@@ -126,6 +126,7 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State
     // SAFETY: the block lives as long as the VM. The table of globals is a plain entry of the registry.
     unsafe {
         let inner = block.as_ref();
+        inner.keys.open(&inner.slots, state)?;
         inner.internals.open(inner, state)?;
         ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
         inner.globals.set(Some(inner.slots.take(state)?));

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::call::Internals;
 use crate::error::{Error, Result};
+use crate::handle::keys::Keys;
 use crate::handle::slots::{Slot, Slots};
 use crate::handle::unref::UnrefQueue;
 use crate::state::app_data::AppData;
@@ -63,6 +64,7 @@ pub(crate) struct LuaInner {
     /// The table of named registry values, once there are any; counted likewise.
     pub(crate) names: Cell<Option<Slot>>,
     pub(crate) slots: Slots,
+    pub(crate) keys: Keys,
     pub(crate) unref: UnrefQueue,
     pub(crate) late: Late,
     pub(crate) internals: Internals,
@@ -89,6 +91,7 @@ impl LuaInner {
             globals: Cell::new(None),
             names: Cell::new(None),
             slots: Slots::new(),
+            keys: Keys::new(),
             unref: UnrefQueue::new(),
             late: Late::default(),
             internals: Internals::new(),

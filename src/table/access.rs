@@ -101,7 +101,7 @@ unsafe fn get_by_metatable(state: *mut ffi::lua_State, held: &mut Held) -> Resul
     }
 }
 
-/// Sets the field of the table below the key and the value on top, with metamethods.
+/// Sets the field of the table below the key and the value on top, with metamethods unless `raw`.
 ///
 /// # Safety
 ///
@@ -112,10 +112,11 @@ pub(super) unsafe fn set(
     inner: &LuaInner,
     state: *mut ffi::lua_State,
     held: &mut Held,
+    raw: bool,
 ) -> Result<()> {
     // SAFETY: passed on.
     unsafe {
-        if has_metatable(state, -3) && sets_by_metamethod(state) {
+        if !raw && has_metatable(state, -3) && sets_by_metamethod(state) {
             return call_on_copies(state, held, new_index, 3, 0);
         }
         raw_set(inner, state, held)
@@ -165,30 +166,6 @@ pub(super) unsafe fn raw_set(
         held.release(3);
     }
     Ok(())
-}
-
-/// As [`set`] for position `i`, with a table and a value on top.
-///
-/// # Safety
-///
-/// As [`set`].
-#[inline(always)]
-pub(super) unsafe fn set_index(
-    inner: &LuaInner,
-    state: *mut ffi::lua_State,
-    held: &mut Held,
-    i: Integer,
-) -> Result<()> {
-    // SAFETY: passed on; the key moves below the value.
-    unsafe {
-        if has_metatable(state, -2) {
-            ffi::lua_pushinteger(state, i);
-            ffi::lua_insert(state, -2);
-            held.add(1);
-            return set(inner, state, held);
-        }
-        raw_set_index(inner, state, held, i)
-    }
 }
 
 /// Sets position `i` of the table below the value on top, without metamethods; pops the value.

@@ -16,6 +16,7 @@ mod create;
 mod ext;
 mod iter;
 mod list;
+mod place;
 
 pub use ext::TableExt;
 pub use iter::{TablePairs, TableSequence};
@@ -85,22 +86,6 @@ impl<'lua> Table<'lua> {
         }
     }
 
-    /// Pushes the value at position `index`, read where the table lies and without metamethods.
-    ///
-    /// # Safety
-    ///
-    /// `state` is the running state with a free place.
-    #[inline(always)]
-    unsafe fn hold_element(&self, state: *mut ffi::lua_State, index: Integer) -> Held {
-        // SAFETY: a raw read neither allocates nor raises, and it takes one of the spare places of that thread.
-        unsafe {
-            let (thread, place) = self.0.peek();
-            ffi::lua_rawgeti(thread, place, index);
-            ffi::lua_xmove(thread, state, 1);
-            Held::adopt(state, 1)
-        }
-    }
-
     /// Returns the value of the field `key`, nil if there is none.
     ///
     /// A metatable's `__index` is respected; [`Table::raw_get`] goes without.
@@ -124,12 +109,33 @@ impl<'lua> Table<'lua> {
         let state = self.state()?;
         // SAFETY: a fixed number of pushes; the value is on top.
         unsafe {
-            if let Some(index) = key.to_lua_index() {
-                let _held = self.hold_element(state, index);
-                if ffi::lua_type(state, -1) != ffi::LUA_TNIL || !self.has_metatable() {
-                    return V::from_stack(-1, self.0.lua());
-                }
+            let in_place = if let Some(index) = key.to_lua_index() {
+                self.find_element(index)
+            } else if let Some(slot) = key.to_lua_slot(self.0.lua()) {
+                self.find_field(slot)
+            } else {
+                None
+            };
+            if let Some(found) = in_place {
+                return found.read(self.0.lua(), state);
             }
+            self.get_pushed(state, key)
+        }
+    }
+
+    /// As [`Table::get`] for a key that has to be pushed, or with a metamethod.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state.
+    #[inline(never)]
+    unsafe fn get_pushed<K: IntoLua<'lua>, V: FromLua<'lua>>(
+        &self,
+        state: *mut ffi::lua_State,
+        key: K,
+    ) -> Result<V> {
+        // SAFETY: a fixed number of pushes; the value is on top.
+        unsafe {
             let mut held = self.hold_with(state, key)?;
             access::get(state, &mut held)?;
             V::from_stack(-1, self.0.lua())
@@ -157,18 +163,7 @@ impl<'lua> Table<'lua> {
     /// ```
     #[inline]
     pub fn set<K: IntoLua<'lua>, V: IntoLua<'lua>>(&self, key: K, value: V) -> Result<()> {
-        let state = self.state()?;
-        // SAFETY: a fixed number of pushes.
-        unsafe {
-            if let Some(index) = key.to_lua_index() {
-                let mut held = self.hold_with(state, value)?;
-                return access::set_index(self.0.lua().inner(), state, &mut held, index);
-            }
-            let mut held = self.hold_with(state, key)?;
-            value.push_into_stack(self.0.lua())?;
-            held.add(1);
-            access::set(self.0.lua().inner(), state, &mut held)
-        }
+        self.set_as(key, value, false)
     }
 
     /// Like [`Table::get`] without metamethods.
@@ -182,8 +177,10 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; a raw read does not raise.
         unsafe {
             if let Some(index) = key.to_lua_index() {
-                let _held = self.hold_element(state, index);
-                return V::from_stack(-1, self.0.lua());
+                return self.find_raw_element(index).read(self.0.lua(), state);
+            }
+            if let Some(slot) = key.to_lua_slot(self.0.lua()) {
+                return self.find_raw_field(slot).read(self.0.lua(), state);
             }
             let _held = self.hold_with(state, key)?;
             ffi::lua_rawget(state, -2);
@@ -198,17 +195,70 @@ impl<'lua> Table<'lua> {
     /// An error in a conversion of `key` or `value`; a key that is nil or NaN; a lack of memory.
     #[inline]
     pub fn raw_set<K: IntoLua<'lua>, V: IntoLua<'lua>>(&self, key: K, value: V) -> Result<()> {
+        self.set_as(key, value, true)
+    }
+
+    /// [`Table::set`], or [`Table::raw_set`] if `raw`.
+    #[inline(always)]
+    fn set_as<K, V>(&self, key: K, value: V, raw: bool) -> Result<()>
+    where
+        K: IntoLua<'lua>,
+        V: IntoLua<'lua>,
+    {
         let state = self.state()?;
-        // SAFETY: a fixed number of pushes.
+        let lua = self.0.lua();
+        let keys = &lua.inner().keys;
+        // SAFETY: a fixed number of pushes. The value's conversion may run code of the user, so the slot of the key counts only
+        // if no key was replaced meanwhile.
         unsafe {
-            if let Some(index) = key.to_lua_index() {
-                let mut held = self.hold_with(state, value)?;
-                return access::raw_set_index(self.0.lua().inner(), state, &mut held, index);
+            let (index, replaced) = (key.to_lua_index(), keys.replaced());
+            let slot = key.to_lua_slot(lua);
+            if index.is_none() && slot.is_none() {
+                let mut held = self.hold_with(state, key)?;
+                value.push_into_stack(lua)?;
+                held.add(1);
+                return access::set(lua.inner(), state, &mut held, raw);
             }
-            let mut held = self.hold_with(state, key)?;
-            value.push_into_stack(self.0.lua())?;
+            let mut held = Held::new(state);
+            value.push_into_stack(lua)?;
             held.add(1);
-            access::raw_set(self.0.lua().inner(), state, &mut held)
+            let done = match (index, slot) {
+                (Some(index), _) => self.set_element(state, &mut held, index, raw),
+                (_, Some(slot)) if keys.replaced() == replaced => {
+                    self.set_field(state, &mut held, slot, raw)
+                }
+                _ => false,
+            };
+            if done {
+                return Ok(());
+            }
+            self.set_pushed(state, held, key, raw)
+        }
+    }
+
+    /// Sets the field `key` to the value on top, which `held` counts.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state.
+    #[cold]
+    #[inline(never)]
+    unsafe fn set_pushed<K: IntoLua<'lua>>(
+        &self,
+        state: *mut ffi::lua_State,
+        mut held: Held,
+        key: K,
+        raw: bool,
+    ) -> Result<()> {
+        // SAFETY: a fixed number of pushes; the value moves to the top each time.
+        unsafe {
+            self.0.push();
+            ffi::lua_insert(state, -2);
+            held.add(1);
+            key.push_into_stack(self.0.lua())?;
+            ffi::lua_insert(state, -2);
+            held.add(1);
+            access::set(self.0.lua().inner(), state, &mut held, raw)
         }
     }
 

@@ -16,6 +16,7 @@ use std::os::raw::c_int;
 
 use super::{MultiValue, Value};
 use crate::error::{Error, Result};
+use crate::handle::slots::Slot;
 use crate::{Integer, Lua};
 
 /// A type that can be turned into a Lua value.
@@ -27,6 +28,15 @@ pub trait IntoLua<'lua>: Sized {
     #[doc(hidden)]
     #[inline(always)]
     fn to_lua_index(&self) -> Option<Integer> {
+        None
+    }
+
+    /// The slot where the value that `self` turns into lies already, if there is one. It stays there for as long as `self`
+    /// does and [`Keys::replaced`](crate::handle::keys::Keys::replaced) does not change.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn to_lua_slot(&self, lua: &'lua Lua) -> Option<Slot> {
+        let _ = lua;
         None
     }
 
@@ -55,6 +65,19 @@ pub trait FromLua<'lua>: Sized {
     #[inline]
     fn from_lua_arg(arg: Value<'lua>, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
         Self::from_lua(arg, lua).map_err(|cause| bad_argument(i, to, cause))
+    }
+
+    /// Reads the value at `idx` of `state` if a plain read is all it takes: no call into Lua but for the type and what the
+    /// value holds, no code of the user, no error.
+    ///
+    /// # Safety
+    ///
+    /// There is a value at `idx` of `state`, which is any state of an open instance: a reference thread too.
+    #[doc(hidden)]
+    #[inline(always)]
+    unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+        let _ = (state, idx);
+        None
     }
 
     /// Reads the value at `idx` of the running state's stack.

@@ -6,6 +6,7 @@ use super::through_value;
 use crate::call::failure::{failure_at, push_error};
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
+use crate::handle::slots::Slot;
 use crate::stack::Held;
 use crate::value::{FromLua, IntoLua, Value};
 use crate::{AnyUserData, Function, LightUserData, Lua, RegistryKey, String, Table, Thread};
@@ -57,6 +58,11 @@ macro_rules! into_lua {
                 Ok(Value::$Variant(self))
             }
 
+            #[inline(always)]
+            fn to_lua_slot(&self, lua: &'lua Lua) -> Option<Slot> {
+                self.0.slot_in(lua)
+            }
+
             #[inline]
             unsafe fn push_into_stack(self, lua: &'lua Lua) -> Result<()> {
                 // SAFETY: passed on.
@@ -68,6 +74,11 @@ macro_rules! into_lua {
             #[inline]
             fn into_lua(self, _: &'lua Lua) -> Result<Value<'lua>> {
                 Ok(Value::$Variant(self.clone()))
+            }
+
+            #[inline(always)]
+            fn to_lua_slot(&self, lua: &'lua Lua) -> Option<Slot> {
+                self.0.slot_in(lua)
             }
 
             #[inline]

@@ -42,7 +42,7 @@ macro_rules! integers {
                 cast(*self)
             }
 
-            #[inline]
+            #[inline(always)]
             unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
                 // SAFETY: the caller guarantees one place; pushing a number does not raise.
                 unsafe {
@@ -61,15 +61,22 @@ macro_rules! integers {
                 from_value(&value, stringify!($int))
             }
 
-            #[inline]
-            unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
+            #[inline(always)]
+            unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
                 let mut is_integer = 0;
                 // SAFETY: a read that neither allocates nor raises.
-                let i = unsafe { ffi::lua_tointegerx(lua.state(), idx, &mut is_integer) };
-                match cast(i) {
-                    Some(i) if is_integer != 0 => Ok(i),
-                    // SAFETY: passed on.
-                    _ => unsafe { through_value(idx, lua) },
+                let i = unsafe { ffi::lua_tointegerx(state, idx, &mut is_integer) };
+                if is_integer != 0 { cast(i) } else { None }
+            }
+
+            #[inline]
+            unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
+                // SAFETY: passed on.
+                unsafe {
+                    match Self::read_plain(lua.state(), idx) {
+                        Some(i) => Ok(i),
+                        None => through_value(idx, lua),
+                    }
                 }
             }
         }
@@ -86,7 +93,7 @@ macro_rules! floats {
                 Ok(Value::Number(self as Number))
             }
 
-            #[inline]
+            #[inline(always)]
             unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
                 // SAFETY: the caller guarantees one place; pushing a number does not raise.
                 unsafe { ffi::lua_pushnumber(lua.state(), self as Number) };
@@ -100,16 +107,23 @@ macro_rules! floats {
                 from_value(&value, stringify!($float))
             }
 
-            #[inline]
-            unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
+            #[inline(always)]
+            unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
                 let mut is_number = 0;
                 // SAFETY: a read that neither allocates nor raises.
-                let n = unsafe { ffi::lua_tonumberx(lua.state(), idx, &mut is_number) };
-                if is_number != 0 {
-                    return Ok(n as $float);
-                }
+                let n = unsafe { ffi::lua_tonumberx(state, idx, &mut is_number) };
+                (is_number != 0).then_some(n as $float)
+            }
+
+            #[inline]
+            unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
                 // SAFETY: passed on.
-                unsafe { through_value(idx, lua) }
+                unsafe {
+                    match Self::read_plain(lua.state(), idx) {
+                        Some(n) => Ok(n),
+                        None => through_value(idx, lua),
+                    }
+                }
             }
         }
     )*};
@@ -138,9 +152,15 @@ impl FromLua<'_> for bool {
         Ok(!matches!(value, Value::Nil | Value::Boolean(false)))
     }
 
+    #[inline(always)]
+    unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+        // SAFETY: a read that neither allocates nor raises.
+        Some(unsafe { ffi::lua_toboolean(state, idx) } != 0)
+    }
+
     #[inline]
     unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
-        // SAFETY: a read that neither allocates nor raises.
+        // SAFETY: as above.
         Ok(unsafe { ffi::lua_toboolean(lua.state(), idx) } != 0)
     }
 }

@@ -40,6 +40,17 @@ impl<'lua, T: FromLua<'lua>> FromLua<'lua> for Option<T> {
         }
     }
 
+    #[inline(always)]
+    unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+        // SAFETY: passed on; a nil that `T` can read, as `bool` does, is `None` all the same.
+        unsafe {
+            match ffi::lua_type(state, idx) {
+                ffi::LUA_TNIL => Some(None),
+                _ => T::read_plain(state, idx).map(Some),
+            }
+        }
+    }
+
     #[inline]
     fn from_lua_arg(arg: Value<'lua>, i: usize, to: Option<&str>, lua: &'lua Lua) -> Result<Self> {
         match arg {

@@ -8,8 +8,9 @@ use std::str;
 use bstr::{BStr, BString};
 
 use super::{mismatch, through_stack, through_value};
-use crate::call::push_bytes;
+use crate::call::{push_bytes, push_key};
 use crate::error::Result;
+use crate::handle::slots::Slot;
 use crate::value::{FromLua, IntoLua, Value};
 use crate::{Lua, String};
 
@@ -73,6 +74,15 @@ macro_rules! from_lua {
             }
 
             #[inline]
+            unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+                // SAFETY: as below.
+                let $bytes = unsafe { bytes_at(state, idx)? };
+                let $to = $name;
+                let converted: Result<Self> = $convert;
+                converted.ok()
+            }
+
+            #[inline]
             unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
                 // SAFETY: the bytes are copied while the string is on the stack.
                 unsafe {
@@ -115,8 +125,26 @@ macro_rules! into_lua {
     )*};
 }
 
+/// What is borrowed may be a literal, and come again: see [`Keys`](crate::handle::keys::Keys).
+impl IntoLua<'_> for &str {
+    fn into_lua(self, lua: &Lua) -> Result<Value<'_>> {
+        through_stack(self, lua)
+    }
+
+    #[inline(always)]
+    fn to_lua_slot(&self, lua: &Lua) -> Option<Slot> {
+        lua.inner().keys.find(self.as_bytes())
+    }
+
+    #[inline]
+    unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
+        let inner = lua.inner();
+        // SAFETY: passed on.
+        unsafe { push_key(inner, inner.state(), self.as_bytes()) }
+    }
+}
+
 into_lua! {
-    &str, |this| this.as_bytes();
     std::string::String, |this| this.as_bytes();
     Box<str>, |this| this.as_bytes();
     Cow<'_, str>, |this| this.as_bytes();

@@ -1,0 +1,234 @@
+//! Reads and writes of a table where it lies, on its reference thread: nothing need be pushed but the key.
+//!
+//! All of it keeps to invariant S4 of the slots: raw reads and, where they cannot fail, raw writes; no more than 6 places
+//! above the slots; nothing left there.
+
+use std::os::raw::c_int;
+
+use super::Table;
+use crate::error::Result;
+use crate::handle::slots::Slot;
+use crate::stack::Held;
+use crate::state::LuaInner;
+use crate::value::FromLua;
+use crate::{Integer, Lua};
+
+/// A value on top of a reference thread, which has to be [read](Found::read).
+pub(super) struct Found {
+    thread: *mut ffi::lua_State,
+    /// Values under it that have to go too.
+    below: c_int,
+}
+
+impl Found {
+    /// Pops the value and converts it.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state of `lua`, the instance of the table, with a free place.
+    #[inline(always)]
+    pub(super) unsafe fn read<'lua, V: FromLua<'lua>>(
+        self,
+        lua: &'lua Lua,
+        state: *mut ffi::lua_State,
+    ) -> Result<V> {
+        // SAFETY: the values are there; what `read_plain` does keeps to S4.
+        unsafe {
+            if let Some(value) = V::read_plain(self.thread, -1) {
+                ffi::lua_settop(self.thread, -self.below - 2);
+                return Ok(value);
+            }
+            ffi::lua_xmove(self.thread, state, 1);
+            if self.below > 0 {
+                ffi::lua_settop(self.thread, -self.below - 1);
+            }
+            let _held = Held::adopt(state, 1);
+            V::from_stack(-1, lua)
+        }
+    }
+}
+
+impl<'lua> Table<'lua> {
+    #[inline(always)]
+    fn inner(&self) -> &'lua LuaInner {
+        self.0.lua().inner()
+    }
+
+    /// The value at position `index`; `None` if it takes a metamethod to tell.
+    ///
+    /// # Safety
+    ///
+    /// The instance is open. What is found is read before anything else happens.
+    #[inline(always)]
+    pub(super) unsafe fn find_element(&self, index: Integer) -> Option<Found> {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            if ffi::lua_rawgeti(thread, place, index) == ffi::LUA_TNIL
+                && ffi::lua_getmetatable(thread, place) != 0
+            {
+                ffi::lua_settop(thread, -3);
+                return None;
+            }
+            Some(Found { thread, below: 0 })
+        }
+    }
+
+    /// As [`find_element`](Self::find_element), without metamethods.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn find_raw_element(&self, index: Integer) -> Found {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            ffi::lua_rawgeti(thread, place, index);
+            Found { thread, below: 0 }
+        }
+    }
+
+    /// As [`find_element`](Self::find_element) for the field with the key in the slot `key`.
+    ///
+    /// # Safety
+    ///
+    /// As there; `key` is a slot of the instance.
+    #[inline(always)]
+    pub(super) unsafe fn find_field(&self, key: Slot) -> Option<Found> {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            self.inner().slots.push_beside(key, thread);
+            if ffi::lua_rawget(thread, place) == ffi::LUA_TNIL
+                && ffi::lua_getmetatable(thread, place) != 0
+            {
+                let below = self.find_by_metatable(thread, key)?;
+                return Some(Found { thread, below });
+            }
+            Some(Found { thread, below: 0 })
+        }
+    }
+
+    /// As [`find_field`](Self::find_field), without metamethods.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn find_raw_field(&self, key: Slot) -> Found {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            self.inner().slots.push_beside(key, thread);
+            ffi::lua_rawget(thread, place);
+            Found { thread, below: 0 }
+        }
+    }
+
+    /// The rest of [`find_field`](Self::find_field) for a field that is nil in a table with a metatable; both are on top of
+    /// `thread`. A table in the metatable's `__index` that has the field, or no metatable of its own, is enough.
+    ///
+    /// Returns how many values are left below that of the field.
+    #[inline(never)]
+    unsafe fn find_by_metatable(&self, thread: *mut ffi::lua_State, key: Slot) -> Option<c_int> {
+        let inner = self.inner();
+        // SAFETY: see the module's documentation.
+        unsafe {
+            inner.slots.push_beside(inner.keys.index(), thread);
+            match ffi::lua_rawget(thread, -2) {
+                ffi::LUA_TNIL => return Some(2),
+                ffi::LUA_TTABLE => {
+                    inner.slots.push_beside(key, thread);
+                    if ffi::lua_rawget(thread, -2) != ffi::LUA_TNIL
+                        || ffi::lua_getmetatable(thread, -2) == 0
+                    {
+                        return Some(3);
+                    }
+                    ffi::lua_settop(thread, -6);
+                }
+                _ => ffi::lua_settop(thread, -4),
+            }
+        }
+        None
+    }
+
+    /// Whether a field can be set here without fail and, unless `raw`, without a metamethod.
+    #[inline(always)]
+    unsafe fn is_plain(&self, thread: *mut ffi::lua_State, place: c_int, raw: bool) -> bool {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            self.inner().infallible_memory()
+                && (raw
+                    || ffi::lua_getmetatable(thread, place) == 0
+                    || self.has_no_new_index(thread))
+        }
+    }
+
+    /// Pops the metatable on top of `thread` and returns whether it has no field `__newindex`.
+    #[inline(never)]
+    unsafe fn has_no_new_index(&self, thread: *mut ffi::lua_State) -> bool {
+        let inner = self.inner();
+        // SAFETY: see the module's documentation.
+        unsafe {
+            inner.slots.push_beside(inner.keys.new_index(), thread);
+            let none = ffi::lua_rawget(thread, -2) == ffi::LUA_TNIL;
+            ffi::lua_settop(thread, -3);
+            none
+        }
+    }
+
+    /// Pops the value on top of `state` into position `index`, and returns whether it did: not if it can fail, or takes
+    /// a metamethod and is not `raw`.
+    ///
+    /// # Safety
+    ///
+    /// `state` is the running state with a value on top, which `held` counts.
+    #[inline(always)]
+    pub(super) unsafe fn set_element(
+        &self,
+        state: *mut ffi::lua_State,
+        held: &mut Held,
+        index: Integer,
+        raw: bool,
+    ) -> bool {
+        // SAFETY: see the module's documentation. With memory to be had, setting a position does not fail.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            if !self.is_plain(thread, place, raw) {
+                return false;
+            }
+            ffi::lua_xmove(state, thread, 1);
+            held.release(1);
+            ffi::lua_rawseti(thread, place, index);
+        }
+        true
+    }
+
+    /// As [`set_element`](Self::set_element) for the field with the key in the slot `key`.
+    ///
+    /// # Safety
+    ///
+    /// As there; `key` is a slot of the instance.
+    #[inline(always)]
+    pub(super) unsafe fn set_field(
+        &self,
+        state: *mut ffi::lua_State,
+        held: &mut Held,
+        key: Slot,
+        raw: bool,
+    ) -> bool {
+        // SAFETY: as above; what lies in a slot is neither nil nor a number, so it is a valid key.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            if !self.is_plain(thread, place, raw) {
+                return false;
+            }
+            self.inner().slots.push_beside(key, thread);
+            ffi::lua_xmove(state, thread, 1);
+            held.release(1);
+            ffi::lua_rawset(thread, place);
+        }
+        true
+    }
+}
