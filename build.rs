@@ -72,9 +72,8 @@ const CFGS: [(&str, bool); 3] = [
 ];
 
 /// Features that 0.9.9 has and that do nothing yet.
-const UNFINISHED: [(&str, bool); 4] = [
+const UNFINISHED: [(&str, bool); 3] = [
     ("async", cfg!(feature = "async")),
-    ("serialize", cfg!(feature = "serialize")),
     ("macros", cfg!(feature = "macros")),
     ("module", cfg!(feature = "module")),
 ];

@@ -7,6 +7,8 @@ mod function;
 mod handle;
 pub mod prelude;
 mod scope;
+#[cfg(feature = "serialize")]
+pub mod serde;
 mod stack;
 mod state;
 mod string;
@@ -29,6 +31,10 @@ pub use crate::handle::{
     borrowed::{BorrowedBytes, BorrowedStr},
     value::OwnedValue,
     weak::WeakLua,
+};
+#[cfg(feature = "serialize")]
+pub use crate::serde::{
+    de::Options as DeserializeOptions, ser::Options as SerializeOptions, LuaSerdeExt,
 };
 pub use crate::state::{
     AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode,

@@ -62,7 +62,9 @@ where
             // SAFETY: entered by Lua, and nothing is left to drop.
             unsafe { raise_destroyed(state) }
         }
+        let frame = instance.enter_frame();
         let outcome = catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
+        drop(frame);
         instance.switch_state(outer);
         match outcome {
             Ok(Ok(nresults)) => return nresults,

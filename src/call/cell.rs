@@ -149,7 +149,9 @@ pub(crate) unsafe fn run_drop(
     if !outer.is_null() {
         inner.switch_state(state);
     }
+    let frame = inner.enter_frame();
     let panic = catch_unwind(AssertUnwindSafe(drop));
+    std::mem::drop(frame);
     inner.switch_state(outer);
     if let Err(payload) = panic {
         discard(payload);

@@ -15,7 +15,7 @@ use std::fmt;
 use std::os::raw::c_void;
 
 pub(crate) mod cell;
-mod create;
+pub(crate) mod create;
 mod ext;
 mod index;
 mod meta;
@@ -139,7 +139,7 @@ impl<'lua> AnyUserData<'lua> {
 
     /// The userdata and its type, if it is one of ours with a value.
     #[inline]
-    fn find(&self) -> Result<Found> {
+    pub(crate) fn find(&self) -> Result<Found> {
         // SAFETY: `find` only reads, so it may do so where the value lies.
         unsafe {
             let (thread, index) = self.0.peek();
