@@ -67,6 +67,8 @@ mod handle;
 mod macros;
 pub mod prelude;
 mod scope;
+#[cfg(feature = "serialize")]
+pub mod serde;
 mod stack;
 mod state;
 mod string;
@@ -93,6 +95,10 @@ pub use crate::macros::lua_module;
 #[cfg(feature = "macros")]
 pub use crate::macros::{chunk, FromLua};
 pub use crate::scope::Scope;
+#[cfg(feature = "serialize")]
+pub use crate::serde::{
+    de::Options as DeserializeOptions, ser::Options as SerializeOptions, LuaSerdeExt,
+};
 pub use crate::state::{
     AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode,
     HookTriggers, Lua, LuaOptions, StdLib,

@@ -27,3 +27,10 @@ pub use crate::{
 #[cfg(feature = "weak-owned")]
 #[doc(no_inline)]
 pub use crate::{OwnedValue as LuaOwnedValue, WeakLua};
+
+#[cfg(feature = "serialize")]
+#[doc(no_inline)]
+pub use crate::{
+    DeserializeOptions as LuaDeserializeOptions, LuaSerdeExt,
+    SerializeOptions as LuaSerializeOptions,
+};

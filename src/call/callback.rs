@@ -64,7 +64,9 @@ where
         }
         // SAFETY: Lua has just called this function, with room for the values of an operation.
         unsafe { host_close::notice(instance, state) };
+        let frame = instance.enter_frame();
         let outcome = catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
+        drop(frame);
         instance.switch_state(outer);
         match outcome {
             Ok(Ok(nresults)) => return nresults,

@@ -171,6 +171,8 @@ pub(crate) unsafe fn run_drop(
         // SAFETY: passed on.
         unsafe { host_close::notice(inner, state) };
     }
+    let frame = inner.enter_frame();
     contain(drop);
+    mem::drop(frame);
     inner.switch_state(outer);
 }

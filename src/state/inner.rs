@@ -51,6 +51,9 @@ pub(crate) struct LuaInner {
     /// The `Lua` that callbacks are lent. It is never dropped and counts nothing.
     lent: ManuallyDrop<Lua>,
     main_state: Cell<*mut ffi::lua_State>,
+    /// How many calls from Lua into Rust are in progress.
+    #[cfg(feature = "serialize")]
+    frame: Cell<u32>,
     /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
     infallible_memory: Cell<bool>,
     /// Whether the VM was made, and is closed, by somebody else.
@@ -72,6 +75,8 @@ pub(crate) struct LuaInner {
     pub(crate) memory: Memory,
     pub(crate) app_data: AppData,
     pub(crate) hooks: Hooks,
+    #[cfg(feature = "serialize")]
+    pub(crate) serde: crate::serde::SerdeState,
 }
 
 impl LuaInner {
@@ -84,6 +89,8 @@ impl LuaInner {
             alive: AtomicBool::new(false),
             lent: ManuallyDrop::new(Lua(NonNull::dangling())),
             main_state: Cell::new(ptr::null_mut()),
+            #[cfg(feature = "serialize")]
+            frame: Cell::new(0),
             infallible_memory: Cell::new(false),
             hosted: Cell::new(false),
             probe: Cell::new(None),
@@ -99,6 +106,8 @@ impl LuaInner {
             memory: Memory::new(),
             app_data: AppData::default(),
             hooks: Hooks::default(),
+            #[cfg(feature = "serialize")]
+            serde: Default::default(),
         });
         let this = NonNull::from(Box::leak(block));
         // SAFETY: the block was just made and nothing else points to it yet.
@@ -170,6 +179,22 @@ impl LuaInner {
     #[inline(always)]
     pub(crate) fn switch_state(&self, state: *mut ffi::lua_State) -> *mut ffi::lua_State {
         self.state.replace(state)
+    }
+
+    /// The number of the call from Lua into Rust that is in progress, zero outside of any. Indices of the stack mean the same
+    /// as long as it is the same.
+    #[cfg(feature = "serialize")]
+    #[inline(always)]
+    pub(crate) fn frame(&self) -> u32 {
+        self.frame.get()
+    }
+
+    /// Counts a call from Lua into Rust until the result is dropped.
+    #[inline(always)]
+    pub(crate) fn enter_frame(&self) -> Frame<'_> {
+        #[cfg(feature = "serialize")]
+        self.frame.set(self.frame.get() + 1);
+        Frame(self)
     }
 
     /// The state of the main thread, null if the VM is gone.
@@ -274,6 +299,17 @@ impl LuaInner {
     unsafe fn free(this: NonNull<LuaInner>) {
         // SAFETY: made by `Box::leak` in `alloc`; no count is left, so nothing points here any more.
         drop(unsafe { Box::from_raw(this.as_ptr()) });
+    }
+}
+
+/// A call from Lua into Rust in progress: see [`LuaInner::enter_frame`].
+pub(crate) struct Frame<'a>(#[cfg_attr(not(feature = "serialize"), allow(dead_code))] &'a LuaInner);
+
+impl Drop for Frame<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        #[cfg(feature = "serialize")]
+        self.0.frame.set(self.0.frame.get() - 1);
     }
 }
 

@@ -36,7 +36,18 @@ pub(crate) enum Kind {
 #[repr(C)]
 struct Header {
     kind: Kind,
+    /// How to serialise the value, if it was made for that.
+    #[cfg(feature = "serialize")]
+    lend: Option<Lend>,
 }
+
+/// Lends the value of the cell at a userdata for serialising.
+#[cfg(feature = "serialize")]
+pub(crate) type Lend = unsafe fn(*mut c_void, &mut Borrower<'_>) -> Result<()>;
+
+/// What a [`Lend`] lends to.
+#[cfg(feature = "serialize")]
+pub(crate) type Borrower<'a> = dyn FnMut(&dyn erased_serde::Serialize) + 'a;
 
 /// The alignment that Lua gives to userdata. A value that wants more lies that much further in.
 const ALIGN: usize = 8;
@@ -88,7 +99,11 @@ pub(crate) const fn size<P>() -> usize {
 pub(crate) unsafe fn write<P>(userdata: *mut c_void, value: P, kind: Kind) {
     // SAFETY: the caller's promise.
     unsafe {
-        (userdata as *mut Header).write(Header { kind });
+        (userdata as *mut Header).write(Header {
+            kind,
+            #[cfg(feature = "serialize")]
+            lend: None,
+        });
         cell::<P>(userdata).write(RefCell::new(value));
     }
 }
@@ -120,6 +135,41 @@ pub(crate) unsafe fn cell<P>(userdata: *mut c_void) -> *mut RefCell<P> {
 pub(crate) unsafe fn kind(userdata: *mut c_void) -> Kind {
     // SAFETY: every cell begins with its header.
     unsafe { (*(userdata as *const Header)).kind }
+}
+
+/// Lets the value of the userdata on top, which has just been pushed, be serialised.
+///
+/// # Safety
+///
+/// The userdata on top of `state` is a cell of type `T`.
+#[cfg(feature = "serialize")]
+pub(crate) unsafe fn make_serializable<T: ::serde::Serialize + 'static>(
+    state: *mut ffi::lua_State,
+) {
+    unsafe fn lend<T: ::serde::Serialize + 'static>(
+        userdata: *mut c_void,
+        borrower: &mut Borrower<'_>,
+    ) -> Result<()> {
+        // SAFETY: passed on; this function lies in headers of cells of type `T` only.
+        let value = unsafe { borrow::<T>(userdata)? };
+        borrower(&*value);
+        Ok(())
+    }
+    // SAFETY: every cell begins with its header.
+    unsafe { (*(ffi::lua_touserdata(state, -1) as *mut Header)).lend = Some(lend::<T>) }
+}
+
+/// How to serialise the value in the cell at `userdata`, if it was made for that. What is returned may be called with
+/// `userdata` as long as that is a cell and something keeps it.
+///
+/// # Safety
+///
+/// `userdata` is a cell.
+#[cfg(feature = "serialize")]
+#[inline]
+pub(crate) unsafe fn lend(userdata: *mut c_void) -> Option<Lend> {
+    // SAFETY: every cell begins with its header.
+    unsafe { (*(userdata as *const Header)).lend }
 }
 
 /// Borrows the value of type `T` that the cell at `userdata` holds or refers to.

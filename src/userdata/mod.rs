@@ -138,7 +138,8 @@ impl<'lua> AnyUserData<'lua> {
     }
 
     /// The userdata and its type, if it is one of ours with a value.
-    fn find(&self) -> Result<Found> {
+    #[inline]
+    pub(crate) fn find(&self) -> Result<Found> {
         // SAFETY: `find` only reads, so it may do so where the value lies.
         unsafe {
             let (thread, index) = self.0.peek();

@@ -10,7 +10,7 @@ pub(crate) mod collections;
 mod lua_types;
 mod numbers;
 mod option;
-mod text;
+pub(crate) mod text;
 
 pub(crate) use text::{bytes_at, utf8};
 

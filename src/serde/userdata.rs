@@ -1,0 +1,69 @@
+//! Userdata that can be serialised.
+
+use ::serde::ser::Serialize;
+
+use crate::error::Result;
+use crate::handle::proxy::Ref;
+use crate::types::MaybeSend;
+use crate::userdata::cell::make_serializable;
+use crate::userdata::create::{push_any_userdata, push_userdata};
+use crate::{AnyUserData, Lua, UserData};
+
+impl Lua {
+    /// As [`Lua::create_userdata`], for a userdata that can be serialised.
+    ///
+    /// It then counts as what it serialises to, in [`LuaSerdeExt::from_value`](crate::LuaSerdeExt::from_value) and wherever Lua
+    /// values are serialised.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lua::create_userdata`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use mlua::{Lua, Result, UserData};
+    /// use serde::Serialize;
+    ///
+    /// #[derive(Serialize)]
+    /// struct Point { x: i32, y: i32 }
+    /// impl UserData for Point {}
+    ///
+    /// # fn main() -> Result<()> {
+    /// let lua = Lua::new();
+    /// let point = lua.create_ser_userdata(Point { x: 1, y: 2 })?;
+    /// assert_eq!(serde_json::to_string(&point).unwrap(), r#"{"x":1,"y":2}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn create_ser_userdata<T>(&self, data: T) -> Result<AnyUserData<'_>>
+    where
+        T: UserData + Serialize + MaybeSend + 'static,
+    {
+        // SAFETY: `push_userdata` leaves the userdata for `pop`.
+        unsafe {
+            let entered = self.try_enter()?;
+            push_userdata(self, data)?;
+            make_serializable::<T>(entered.state);
+            Ref::pop(self).map(AnyUserData)
+        }
+    }
+
+    /// As [`Lua::create_any_userdata`], for a userdata that can be serialised: see [`Lua::create_ser_userdata`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lua::create_any_userdata`].
+    pub fn create_ser_any_userdata<T>(&self, data: T) -> Result<AnyUserData<'_>>
+    where
+        T: Serialize + MaybeSend + 'static,
+    {
+        // SAFETY: as above.
+        unsafe {
+            let entered = self.try_enter()?;
+            push_any_userdata(self, data)?;
+            make_serializable::<T>(entered.state);
+            Ref::pop(self).map(AnyUserData)
+        }
+    }
+}

@@ -1,0 +1,688 @@
+//! Reading tables where they lie on a Lua stack.
+//!
+//! A [`Walk`] goes through a value and all that is in it. A value that it comes to is a [`Node`]: a plain value, or the place on
+//! the stack of one that has more in it. Nothing gets a slot, and each table is gone through once.
+//!
+//! Code of the user (visitors, serialisers) runs between the steps, in any call from Lua into Rust (a function of a scope can
+//! capture a cursor), and may hold values on the running stack. So:
+//!
+//! * W1. Walks have a Lua thread of their own as their stack. As on reference threads, no code ever runs there, and
+//!   nothing is done that allocates.
+//! * W2. Walks share that stack in the order of the native one. What a cursor has pushed is popped by the [`Open`] that
+//!   belongs to it, in the function that opened the table. So it does not matter whether the user drops, leaks or unwinds
+//!   through the cursor.
+//! * W3. A cursor pushes and pops only if the stack ends with what it has itself pushed. Who uses one in the middle of a
+//!   walk that began later gets an error.
+//! * W4. `serde` passes a node on by value, as an opaque type, to code that cannot store it; so it is used no longer than its
+//!   value is on the stack.
+//! * W5. The table may change between two steps. `lua_next` is only called with a key that is in the table for sure: it is
+//!   nil, or it was returned just now, or it was looked up; else the call is protected.
+
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::os::raw::{c_int, c_void};
+
+use crate::call::failure::failure_at;
+use crate::call::new_thread;
+use crate::call::protect::protect;
+use crate::error::{Error, Result};
+use crate::handle::proxy::Ref;
+use crate::state::STACK_RESERVE;
+use crate::userdata::cell;
+use crate::{Integer, Lua, Number};
+
+use super::de::Options;
+
+/// How deep tables may be nested in each other: what the native stack of a thread can be trusted with.
+const MAX_DEPTH: usize = 1000;
+
+/// How many entries of a table are read at a time.
+const CHUNK: c_int = 16;
+
+/// Why a table cannot be read.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) &'static str);
+
+/// See the module's documentation.
+pub(super) struct Walk<'a> {
+    lua: &'a Lua,
+    /// W1.
+    state: *mut ffi::lua_State,
+    arrays: *const c_void,
+    options: Options,
+    /// The addresses of the tables that are open.
+    path: RefCell<Vec<*const c_void>>,
+}
+
+/// A value that a walk has come to.
+#[derive(Clone, Copy)]
+pub(super) enum Node<'w> {
+    Nil,
+    Null,
+    Boolean(bool),
+    Integer(Integer),
+    Number(Number),
+    String(&'w [u8]),
+    Table(Place<'w>),
+    UserData(Place<'w>),
+    /// A value that cannot be serialised, with the name of its type and whether that is an error.
+    Other(&'static &'static str, bool),
+}
+
+/// Where a table or a userdata lies.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'w> {
+    walk: &'w Walk<'w>,
+    index: c_int,
+}
+
+/// Calls `f` with the node of the value in `root`.
+pub(super) fn walk<R>(
+    root: &Ref<'_>,
+    options: Options,
+    f: impl FnOnce(Node<'_>) -> R,
+) -> Result<R> {
+    let lua = root.lua();
+    let entered = lua.try_enter()?;
+    lua.reserve_stack()?;
+    // SAFETY: there is room on both stacks. `top` is dropped before `entered`.
+    unsafe {
+        let state = thread(lua)?;
+        let top = Top::new(state);
+        if ffi::lua_checkstack(state, STACK_RESERVE) == 0 {
+            return Err(Error::StackError);
+        }
+        root.push();
+        ffi::lua_xmove(entered.state, state, 1);
+        let walk = Walk {
+            lua,
+            state,
+            arrays: lua.inner().serde.array_metatable(),
+            options,
+            path: RefCell::default(),
+        };
+        Ok(f(Node::at(&walk, top.height + 1)))
+    }
+}
+
+/// The thread of W1.
+///
+/// # Safety
+///
+/// The instance is open, with 4 free places.
+unsafe fn thread(lua: &Lua) -> Result<*mut ffi::lua_State> {
+    let inner = lua.inner();
+    let known = &inner.serde.thread;
+    if known.get().is_null() {
+        // SAFETY: passed on. The slot is never freed.
+        unsafe {
+            let thread = new_thread(inner, inner.state())?;
+            inner.slots.take(inner.state())?;
+            known.set(thread);
+        }
+    }
+    Ok(known.get())
+}
+
+/// The height of a stack; what is above it on drop is popped.
+pub(super) struct Top {
+    state: *mut ffi::lua_State,
+    pub(super) height: c_int,
+}
+
+impl Top {
+    /// # Safety
+    ///
+    /// `state` is a running state, and so it is at the drop, in the same call.
+    #[inline]
+    pub(super) unsafe fn new(state: *mut ffi::lua_State) -> Top {
+        // SAFETY: passed on.
+        let height = unsafe { ffi::lua_gettop(state) };
+        Top { state, height }
+    }
+}
+
+impl Drop for Top {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: nothing below the height was popped; what is above it was pushed since `new`.
+        unsafe { ffi::lua_settop(self.state, self.height) }
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// W3: the stack has this height.
+    #[inline(always)]
+    fn check(&self, height: c_int) -> std::result::Result<(), Refused> {
+        // SAFETY: a plain read.
+        if unsafe { ffi::lua_gettop(self.state) } == height {
+            Ok(())
+        } else {
+            Err(Refused("a Lua table is being read in two places at once"))
+        }
+    }
+
+    /// Whether the options demand to leave out nothing.
+    #[inline(always)]
+    fn skips_nothing(&self) -> bool {
+        self.options.deny_unsupported_types && self.options.deny_recursive_tables
+    }
+
+    /// Whether the options demand to leave out `node`.
+    fn skips(&self, node: Node) -> bool {
+        match node {
+            Node::Table(place) => !self.options.deny_recursive_tables && place.is_open(),
+            node => !self.options.deny_unsupported_types && !node.is_supported(),
+        }
+    }
+}
+
+impl<'w> Node<'w> {
+    /// The node of the value at `index`.
+    ///
+    /// # Safety
+    ///
+    /// There is a value at the absolute `index` of the walk's stack, which stays there for as long as the node is used.
+    #[inline]
+    unsafe fn at(walk: &'w Walk<'w>, index: c_int) -> Node<'w> {
+        let state = walk.state;
+        let denied = walk.options.deny_unsupported_types;
+        // SAFETY: the reads match the type.
+        unsafe {
+            match ffi::lua_type(state, index) {
+                ffi::LUA_TNIL | ffi::LUA_TNONE => Node::Nil,
+                ffi::LUA_TBOOLEAN => Node::Boolean(ffi::lua_toboolean(state, index) != 0),
+                ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
+                    Node::Integer(ffi::lua_tointeger(state, index))
+                }
+                ffi::LUA_TNUMBER => Node::Number(ffi::lua_tonumber(state, index)),
+                ffi::LUA_TSTRING => {
+                    let mut len = 0;
+                    let data = ffi::lua_tolstring(state, index, &mut len);
+                    Node::String(std::slice::from_raw_parts(data as *const u8, len))
+                }
+                ffi::LUA_TTABLE => Node::Table(Place { walk, index }),
+                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(state, index).is_null() => {
+                    Node::Null
+                }
+                ffi::LUA_TLIGHTUSERDATA => Node::Other(&"lightuserdata", denied),
+                ffi::LUA_TFUNCTION => Node::Other(&"function", denied),
+                ffi::LUA_TTHREAD => Node::Other(&"thread", denied),
+                _ if failure_at(walk.lua.inner(), state, index).is_some() => {
+                    Node::Other(&"error", denied)
+                }
+                _ => Node::UserData(Place { walk, index }),
+            }
+        }
+    }
+
+    /// Whether the value counts as of a type that can be serialised.
+    fn is_supported(&self) -> bool {
+        match self {
+            Node::Null | Node::Other(..) => false,
+            Node::UserData(place) => place.is_serializable(),
+            _ => true,
+        }
+    }
+
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Node::Nil => "nil",
+            Node::Null => "lightuserdata",
+            Node::Boolean(_) => "boolean",
+            Node::Integer(_) => "integer",
+            Node::Number(_) => "number",
+            Node::String(_) => "string",
+            Node::Table(_) => "table",
+            Node::UserData(_) => "userdata",
+            Node::Other(name, _) => name,
+        }
+    }
+
+    /// Where the value comes when keys are sorted: booleans, numbers, strings, all others.
+    fn rank(&self) -> u8 {
+        match self {
+            Node::Boolean(_) => 0,
+            Node::Integer(_) | Node::Number(_) => 1,
+            Node::String(_) => 2,
+            _ => 3,
+        }
+    }
+
+    fn compare(&self, other: &Node) -> Ordering {
+        match (self, other) {
+            (Node::Boolean(a), Node::Boolean(b)) => a.cmp(b),
+            (Node::Integer(a), Node::Integer(b)) => a.cmp(b),
+            (Node::Number(a), Node::Number(b)) => a.total_cmp(b),
+            (Node::Integer(a), Node::Number(b)) => (*a as Number).total_cmp(b),
+            (Node::Number(a), Node::Integer(b)) => a.total_cmp(&(*b as Number)),
+            (Node::String(a), Node::String(b)) => a.cmp(b),
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl<'w> Place<'w> {
+    #[inline(always)]
+    pub(super) fn options(self) -> Options {
+        self.walk.options
+    }
+
+    #[inline(always)]
+    fn state(self) -> *mut ffi::lua_State {
+        self.walk.state
+    }
+
+    /// Whether the options demand to leave out `value`.
+    pub(super) fn skips(self, value: Node) -> bool {
+        self.walk.skips(value)
+    }
+
+    fn address(self) -> *const c_void {
+        // SAFETY: a plain read.
+        unsafe { ffi::lua_topointer(self.state(), self.index) }
+    }
+
+    fn is_open(self) -> bool {
+        self.walk.path.borrow().contains(&self.address())
+    }
+
+    /// Whether the table is to be taken for a sequence.
+    pub(super) fn is_list(self) -> bool {
+        let state = self.state();
+        // SAFETY: plain reads; the metatable that is pushed is popped. There is room by the reserve.
+        unsafe {
+            if ffi::lua_rawlen(state, self.index) > 0 {
+                return true;
+            }
+            if self.walk.arrays.is_null() || ffi::lua_getmetatable(state, self.index) == 0 {
+                return false;
+            }
+            let metatable = ffi::lua_topointer(state, -1);
+            ffi::lua_pop(state, 1);
+            metatable == self.walk.arrays
+        }
+    }
+
+    /// Opens the table for reading.
+    #[inline]
+    pub(super) fn open(self) -> std::result::Result<Open<'w>, Refused> {
+        let address = self.address();
+        let mut path = self.walk.path.borrow_mut();
+        if self.walk.options.deny_recursive_tables && path.contains(&address) {
+            return Err(Refused("recursive table detected"));
+        }
+        if path.len() >= MAX_DEPTH {
+            return Err(Refused("tables are nested too deeply"));
+        }
+        // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
+        if unsafe { ffi::lua_checkstack(self.state(), 2 * CHUNK + STACK_RESERVE) } == 0 {
+            return Err(Refused("not enough memory"));
+        }
+        path.push(address);
+        Ok(Open {
+            // SAFETY: W2: `Open` is dropped by the caller.
+            top: unsafe { Top::new(self.state()) },
+            place: self,
+        })
+    }
+
+    /// How to borrow the value of the userdata for serialising, if it was made for that.
+    fn lend(self) -> Option<(cell::Lend, *mut c_void)> {
+        // SAFETY: the userdata is on the stack; `find` makes sure that it is a cell.
+        unsafe {
+            let types = &self.walk.lua.inner().types;
+            let found = types.find(self.state(), self.index).ok()?;
+            Some((cell::lend(found.userdata)?, found.userdata))
+        }
+    }
+
+    pub(super) fn is_serializable(self) -> bool {
+        self.lend().is_some()
+    }
+
+    /// Calls `f` with the value of the userdata; `None` if it was not made for being serialised.
+    pub(super) fn with_value<R>(
+        self,
+        f: impl FnOnce(&dyn erased_serde::Serialize) -> R,
+    ) -> Option<Result<R>> {
+        let (lend, userdata) = self.lend()?;
+        // SAFETY: the stack keeps the userdata, and `find` has just found the cell.
+        Some(unsafe { borrow_for(lend, userdata, f) })
+    }
+}
+
+/// Calls `f` with the value in the cell at `userdata`.
+///
+/// # Safety
+///
+/// `lend` is that of the cell, and something keeps the userdata.
+pub(super) unsafe fn borrow_for<R>(
+    lend: cell::Lend,
+    userdata: *mut c_void,
+    f: impl FnOnce(&dyn erased_serde::Serialize) -> R,
+) -> Result<R> {
+    let (mut f, mut result) = (Some(f), None);
+    let mut borrower = |value: &dyn erased_serde::Serialize| {
+        result = f.take().map(|f| f(value));
+    };
+    // SAFETY: passed on.
+    unsafe { lend(userdata, &mut borrower)? };
+    Ok(result.expect("the value is lent once"))
+}
+
+/// A table that is being read: W2.
+pub(super) struct Open<'w> {
+    place: Place<'w>,
+    top: Top,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.place.walk.path.borrow_mut().pop();
+    }
+}
+
+impl<'w> Open<'w> {
+    /// The list part, up to the first nil.
+    pub(super) fn items(&self) -> Items<'w> {
+        Items {
+            place: self.place,
+            base: self.top.height,
+            height: self.top.height,
+            next: 1,
+            len: None,
+        }
+    }
+
+    /// The list part as `#` measures it, with the nils in it.
+    pub(super) fn items_by_len(&self) -> Items<'w> {
+        // SAFETY: a plain read.
+        let len = unsafe { ffi::lua_rawlen(self.place.state(), self.place.index) };
+        Items {
+            len: Some(len as Integer),
+            ..self.items()
+        }
+    }
+
+    /// The fields, sorted if the options say so.
+    #[inline]
+    pub(super) fn entries(&self) -> std::result::Result<Entries<'w>, Refused> {
+        let mut entries = Entries {
+            place: self.place,
+            first: self.top.height + 1,
+            height: self.top.height,
+            len: 0,
+            next: 0,
+            pair: 0,
+            order: Vec::new(),
+            state: Progress::Start,
+        };
+        if self.place.options().sort_keys {
+            entries.sort()?;
+        }
+        Ok(entries)
+    }
+
+    /// The only field, if there is just one.
+    pub(super) fn single_entry(&self) -> Option<(Node<'w>, Node<'w>)> {
+        let Place { walk, index } = self.place;
+        let (state, first) = (walk.state, self.top.height + 1);
+        // SAFETY: W5, since no other code runs. There is room for two fields.
+        unsafe {
+            ffi::lua_pushnil(state);
+            if ffi::lua_next(state, index) == 0 {
+                return None;
+            }
+            ffi::lua_pushvalue(state, first);
+            let only = ffi::lua_next(state, index) == 0;
+            only.then(|| (Node::at(walk, first), Node::at(walk, first + 1)))
+        }
+    }
+}
+
+/// A cursor over the list part of a table.
+pub(super) struct Items<'w> {
+    place: Place<'w>,
+    /// The height of the stack below the element.
+    base: c_int,
+    /// The height of the stack as it was left.
+    height: c_int,
+    next: Integer,
+    len: Option<Integer>,
+}
+
+impl<'w> Items<'w> {
+    /// The next element, which is valid up to the next call.
+    #[inline]
+    pub(super) fn next(&mut self) -> std::result::Result<Option<Node<'w>>, Refused> {
+        let Place { walk, index } = self.place;
+        walk.check(self.height)?;
+        self.height = self.base + 1;
+        loop {
+            if self.len.is_some_and(|len| self.next > len) {
+                // SAFETY: W3; nil takes the place of the element.
+                unsafe { ffi::lua_settop(walk.state, self.height) };
+                return Ok(None);
+            }
+            // SAFETY: W3. A raw read does not raise, and there is room.
+            let node = unsafe {
+                ffi::lua_settop(walk.state, self.base);
+                ffi::lua_rawgeti(walk.state, index, self.next);
+                Node::at(walk, self.height)
+            };
+            if matches!(node, Node::Nil) && self.len.is_none() {
+                return Ok(None);
+            }
+            self.next += 1;
+            if walk.skips_nothing() || !walk.skips(node) {
+                return Ok(Some(node));
+            }
+        }
+    }
+
+    /// How many elements there are, if that is known.
+    pub(super) fn size_hint(&self) -> Option<usize> {
+        let options = self.place.options();
+        let all = options.deny_unsupported_types && options.deny_recursive_tables;
+        self.len.filter(|_| all).map(|len| len as usize)
+    }
+
+    /// How many elements there are, if some of them have not been read.
+    pub(super) fn len_if_unread(mut self) -> std::result::Result<Option<usize>, Refused> {
+        let read = self.next;
+        while self.next()?.is_some() {}
+        Ok((self.next > read).then_some(self.next as usize - 1))
+    }
+}
+
+#[derive(PartialEq)]
+enum Progress {
+    Start,
+    /// There may be more than what is on the stack; the last key is on top.
+    More,
+    End,
+}
+
+/// A cursor over the fields of a table.
+//
+// The stack: `len` pairs of a key and a value from `first` on, of which `next` have been read; then, if there may be more, the
+// last key once more.
+pub(super) struct Entries<'w> {
+    place: Place<'w>,
+    first: c_int,
+    /// The height of the stack as it was left.
+    height: c_int,
+    len: c_int,
+    next: c_int,
+    /// Where the pair lies that was read last.
+    pair: c_int,
+    /// The order of the pairs, if they are sorted.
+    order: Vec<c_int>,
+    state: Progress,
+}
+
+impl<'w> Entries<'w> {
+    /// Goes to the next field; false if there is none.
+    #[inline]
+    pub(super) fn next(&mut self) -> std::result::Result<bool, Refused> {
+        self.place.walk.check(self.height)?;
+        loop {
+            if self.next == self.len && !self.read_more()? {
+                return Ok(false);
+            }
+            self.pair = self.first + 2 * self.next;
+            if let Some(i) = self.order.get(self.next as usize) {
+                self.pair = self.first + 2 * i;
+            }
+            self.next += 1;
+            if self.place.walk.skips_nothing() || !self.is_skipped() {
+                return Ok(true);
+            }
+        }
+    }
+
+    #[cold]
+    fn is_skipped(&self) -> bool {
+        self.place.skips(self.key()) || self.place.skips(self.value())
+    }
+
+    /// The key of the field, valid up to the next call of `next`, which has returned true.
+    #[inline]
+    pub(super) fn key(&self) -> Node<'w> {
+        // SAFETY: the pair is on the stack until the next `read`.
+        unsafe { Node::at(self.place.walk, self.pair) }
+    }
+
+    /// The value of the field, as [`Entries::key`].
+    #[inline]
+    pub(super) fn value(&self) -> Node<'w> {
+        // SAFETY: as above.
+        unsafe { Node::at(self.place.walk, self.pair + 1) }
+    }
+
+    /// Reads more fields; false if there are none.
+    #[inline(never)]
+    fn read_more(&mut self) -> std::result::Result<bool, Refused> {
+        if self.state == Progress::End {
+            return Ok(false);
+        }
+        // SAFETY: W3, and `open` has made room.
+        unsafe {
+            let read = self.read(CHUNK);
+            self.height = ffi::lua_gettop(self.place.state());
+            read?;
+        }
+        Ok(self.len > 0)
+    }
+
+    /// How many fields there are, if some of them have not been read.
+    pub(super) fn len_if_unread(
+        mut self,
+        read: usize,
+    ) -> std::result::Result<Option<usize>, Refused> {
+        let mut len = read;
+        while self.next()? {
+            len += 1;
+        }
+        Ok((len > read).then_some(len))
+    }
+
+    /// How many fields are left, if that is known.
+    pub(super) fn size_hint(&self) -> Option<usize> {
+        let sorted = self.place.options().sort_keys;
+        sorted.then_some((self.len - self.next) as usize)
+    }
+
+    /// Replaces what is on the stack by the next `max` fields, or as many as there are.
+    ///
+    /// # Safety
+    ///
+    /// The stack is the walk's, with room for them and one more value.
+    unsafe fn read(&mut self, max: c_int) -> std::result::Result<(), Refused> {
+        let (state, table) = (self.place.state(), self.place.index);
+        (self.len, self.next) = (0, 0);
+        // SAFETY: W5: in the loop no other code runs.
+        unsafe {
+            if self.state == Progress::Start {
+                ffi::lua_pushnil(state);
+            } else if !self.resume()? {
+                self.state = Progress::End;
+                return Ok(());
+            }
+            while self.len < max {
+                if ffi::lua_next(state, table) == 0 {
+                    self.state = Progress::End;
+                    return Ok(());
+                }
+                self.len += 1;
+                ffi::lua_pushvalue(state, -2);
+            }
+        }
+        self.state = Progress::More;
+        Ok(())
+    }
+
+    /// Leaves a key on top, alone, from which `lua_next` can go on. If the last key is there no more, the field after it is
+    /// asked for under protection, and false returned if there is none.
+    unsafe fn resume(&mut self) -> std::result::Result<bool, Refused> {
+        let (state, table) = (self.place.state(), self.place.index);
+        // SAFETY: the last key is on top, and what is above `first` is ours. A raw read does not raise.
+        unsafe {
+            ffi::lua_replace(state, self.first);
+            ffi::lua_settop(state, self.first);
+            ffi::lua_pushvalue(state, self.first);
+            let present = ffi::lua_rawget(state, table) != ffi::LUA_TNIL;
+            ffi::lua_pop(state, 1);
+            if present {
+                return Ok(true);
+            }
+            let running = self.place.walk.lua.state();
+            let room = self.place.walk.lua.reserve_stack();
+            room.map_err(|_| Refused("not enough room on the Lua stack"))?;
+            ffi::lua_pushvalue(state, table);
+            ffi::lua_insert(state, self.first);
+            ffi::lua_xmove(state, running, 2);
+            let found = protect(running, 2, 2, |state| {
+                let found = ffi::lua_next(state, 1) != 0;
+                if !found {
+                    ffi::lua_settop(state, 3);
+                }
+                found
+            });
+            let found = found.map_err(|_| Refused("a Lua table was changed while it was read"))?;
+            ffi::lua_xmove(running, state, 2);
+            if found {
+                self.len = 1;
+                ffi::lua_pushvalue(state, self.first);
+            }
+            Ok(found)
+        }
+    }
+
+    /// Reads all fields and sorts them.
+    fn sort(&mut self) -> std::result::Result<(), Refused> {
+        let walk = self.place.walk;
+        // SAFETY: the table was just opened, so W3 holds; the room is made before the pairs are read, and nothing changes the
+        // table meanwhile.
+        unsafe {
+            let mut n: c_int = 0;
+            ffi::lua_pushnil(walk.state);
+            while ffi::lua_next(walk.state, self.place.index) != 0 {
+                n += 1;
+                ffi::lua_pop(walk.state, 1);
+            }
+            let room = n.checked_mul(2).and_then(|n| n.checked_add(STACK_RESERVE));
+            if room.is_none_or(|room| ffi::lua_checkstack(walk.state, room) == 0) {
+                return Err(Refused("a table is too large for sorting its keys"));
+            }
+            self.read(n)?;
+            self.height = ffi::lua_gettop(walk.state);
+            self.state = Progress::End;
+            self.order = (0..self.len).collect();
+            let key = |i: c_int| Node::at(walk, self.first + 2 * i);
+            self.order.sort_by(|&a, &b| key(a).compare(&key(b)));
+        }
+        Ok(())
+    }
+}
