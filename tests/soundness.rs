@@ -295,3 +295,35 @@ mod a_library_loaded_into_a_program_that_waits_for_it {
         lua.load("assert(tries >= 2)").exec()
     }
 }
+
+mod a_table_as_long_as_there_are_integers {
+    use super::*;
+    use mlua::Table;
+
+    fn longest(lua: &Lua) -> Result<Table<'_>> {
+        let program = r#"
+            local t, i = {}, 1
+            while i > 0 do t[i] = true; i = i * 2 end
+            t[math.maxinteger] = true
+            for i = 1, 64 do t[i] = true end
+            return t
+        "#;
+        lua.load(program).eval()
+    }
+
+    #[test]
+    fn is_appended_to() -> Result<()> {
+        let lua = Lua::new();
+        let table = longest(&lua)?;
+        for limit in [0, lua.used_memory() + 1_000_000] {
+            lua.set_memory_limit(limit)?;
+            for _ in 0..3 {
+                table.raw_push(1)?;
+                table.push(1)?;
+                assert_eq!(table.raw_len(), i64::MAX as usize);
+            }
+            assert!(table.raw_insert(0, 1).is_err());
+        }
+        Ok(())
+    }
+}
