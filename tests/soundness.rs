@@ -327,3 +327,58 @@ mod a_table_as_long_as_there_are_integers {
         Ok(())
     }
 }
+
+mod without_memory {
+    use super::*;
+    use mlua::Function;
+
+    struct Counted(Rc<RefCell<u32>>);
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            *self.0.borrow_mut() += 1;
+        }
+    }
+
+    /// Lua pushes what is wrong onto the coroutine that it does not resume, outside of any protected call.
+    #[test]
+    fn resuming_what_cannot_be_resumed_stays_within_the_call() -> Result<()> {
+        let lua = Lua::new();
+        let drops = Rc::new(RefCell::new(0));
+        let counted = drops.clone();
+        let call = lua.create_function(move |_, f: Function| {
+            let _counted = Counted(counted.clone());
+            f.call::<_, ()>(())
+        })?;
+        lua.globals().set("call", call)?;
+        let limit =
+            lua.create_function(|lua, limit: usize| lua.set_memory_limit(limit).map(|_| ()))?;
+        lua.globals().set("limit", limit)?;
+        let program = r#"
+            local resume, target = coroutine.resume, ...
+            local function fail()
+                -- What is allocated for the calls themselves is there by now.
+                pcall(pcall, pcall, resume)
+                pcall(limit, 0)
+                local room = {}
+                for i = 1, 100 do room[i] = i end
+                limit(1)
+                local called, resumed, message = pcall(resume, target)
+                limit(0)
+                assert(called and not resumed, message)
+                assert(message:find("cannot resume"), message)
+            end
+            local co = coroutine.wrap(function() call(fail) end)
+            assert(pcall(co))
+        "#;
+        let dead = lua.load("local co = coroutine.create(type) coroutine.resume(co) return co");
+        let dead: mlua::Thread = dead.eval()?;
+        let running = lua.current_thread();
+        for (i, target) in [dead, running].into_iter().enumerate() {
+            lua.gc_collect()?;
+            lua.load(program).call::<_, ()>(target)?;
+            assert_eq!(*drops.borrow(), i as u32 + 1);
+        }
+        Ok(())
+    }
+}
