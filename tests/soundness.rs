@@ -295,3 +295,90 @@ mod a_library_loaded_into_a_program_that_waits_for_it {
         lua.load("assert(tries >= 2)").exec()
     }
 }
+
+mod a_table_as_long_as_there_are_integers {
+    use super::*;
+    use mlua::Table;
+
+    fn longest(lua: &Lua) -> Result<Table<'_>> {
+        let program = r#"
+            local t, i = {}, 1
+            while i > 0 do t[i] = true; i = i * 2 end
+            t[math.maxinteger] = true
+            for i = 1, 64 do t[i] = true end
+            return t
+        "#;
+        lua.load(program).eval()
+    }
+
+    #[test]
+    fn is_appended_to() -> Result<()> {
+        let lua = Lua::new();
+        let table = longest(&lua)?;
+        for limit in [0, lua.used_memory() + 1_000_000] {
+            lua.set_memory_limit(limit)?;
+            for _ in 0..3 {
+                table.raw_push(1)?;
+                table.push(1)?;
+                assert_eq!(table.raw_len(), i64::MAX as usize);
+            }
+            assert!(table.raw_insert(0, 1).is_err());
+        }
+        Ok(())
+    }
+}
+
+mod without_memory {
+    use super::*;
+    use mlua::Function;
+
+    struct Counted(Rc<RefCell<u32>>);
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            *self.0.borrow_mut() += 1;
+        }
+    }
+
+    /// Lua pushes what is wrong onto the coroutine that it does not resume, outside of any protected call.
+    #[test]
+    fn resuming_what_cannot_be_resumed_stays_within_the_call() -> Result<()> {
+        let lua = Lua::new();
+        let drops = Rc::new(RefCell::new(0));
+        let counted = drops.clone();
+        let call = lua.create_function(move |_, f: Function| {
+            let _counted = Counted(counted.clone());
+            f.call::<_, ()>(())
+        })?;
+        lua.globals().set("call", call)?;
+        let limit =
+            lua.create_function(|lua, limit: usize| lua.set_memory_limit(limit).map(|_| ()))?;
+        lua.globals().set("limit", limit)?;
+        let program = r#"
+            local resume, target = coroutine.resume, ...
+            local function fail()
+                -- What is allocated for the calls themselves is there by now.
+                pcall(pcall, pcall, resume)
+                pcall(limit, 0)
+                local room = {}
+                for i = 1, 100 do room[i] = i end
+                limit(1)
+                local called, resumed, message = pcall(resume, target)
+                limit(0)
+                assert(called and not resumed, message)
+                assert(message:find("cannot resume"), message)
+            end
+            local co = coroutine.wrap(function() call(fail) end)
+            assert(pcall(co))
+        "#;
+        let dead = lua.load("local co = coroutine.create(type) coroutine.resume(co) return co");
+        let dead: mlua::Thread = dead.eval()?;
+        let running = lua.current_thread();
+        for (i, target) in [dead, running].into_iter().enumerate() {
+            lua.gc_collect()?;
+            lua.load(program).call::<_, ()>(target)?;
+            assert_eq!(*drops.borrow(), i as u32 + 1);
+        }
+        Ok(())
+    }
+}

@@ -1,6 +1,7 @@
 //! How an instance begins.
 
-use std::os::raw::c_void;
+use std::ffi::CStr;
+use std::os::raw::{c_int, c_void};
 use std::ptr::NonNull;
 
 use super::stdlib::{self, StdLib};
@@ -130,7 +131,35 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State
         inner.internals.open(inner, state)?;
         ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
         inner.globals.set(Some(inner.slots.take(state)?));
-        super::close::post_sentinel(inner, state)
+        super::close::post_sentinel(inner, state)?;
+        protect(state, 0, 0, |state| keep_messages(state))
+    }
+}
+
+/// Keeps the messages that `lua_resume` pushes before it protects itself.
+///
+/// To make one of them may take memory, and if there is none Lua jumps to the main thread's protected call, wherever that is,
+/// over all frames in between. To find one that is there takes none.
+///
+/// # Safety
+///
+/// May raise.
+unsafe fn keep_messages(state: *mut ffi::lua_State) {
+    static KEY: u8 = 0;
+    const MESSAGES: [&CStr; 3] = [
+        c"C stack overflow",
+        c"cannot resume dead coroutine",
+        c"cannot resume non-suspended coroutine",
+    ];
+    // SAFETY: the caller runs protected. The messages are short enough to be kept once each.
+    unsafe {
+        ffi::lua_createtable(state, MESSAGES.len() as c_int, 0);
+        for (i, message) in (1..).zip(MESSAGES) {
+            ffi::lua_pushstring(state, message.as_ptr());
+            ffi::lua_rawseti(state, -2, i);
+        }
+        let key = &KEY as *const u8 as *const c_void;
+        ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, key);
     }
 }
 

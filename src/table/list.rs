@@ -105,7 +105,7 @@ impl<'lua> Table<'lua> {
     /// ```
     pub fn raw_insert<V: IntoLua<'lua>>(&self, idx: Integer, value: V) -> Result<()> {
         let state = self.state()?;
-        let end = self.raw_len() as Integer + 1;
+        let end = (self.raw_len() as Integer).saturating_add(1);
         if idx < 1 || idx > end {
             return Err(out_of_bounds());
         }
@@ -210,7 +210,7 @@ unsafe fn raw_append(table: &Table, state: *mut ffi::lua_State) -> Result<()> {
     unsafe {
         access::with_memory(table.0.lua().inner(), state, 2, 0, |state| {
             let len = ffi::lua_rawlen(state, -2) as Integer;
-            ffi::lua_rawseti(state, -2, len + 1);
+            ffi::lua_rawseti(state, -2, len.wrapping_add(1));
             ffi::lua_pop(state, 1);
         })
     }
