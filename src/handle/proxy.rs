@@ -145,6 +145,22 @@ impl<'lua> Ref<'lua> {
         unsafe { inner.slots.overwrite(self.slot, inner.state()) }
     }
 
+    /// As [`Ref::overwrite`] with the value at `index` of the reference thread `thread`, which stays there.
+    ///
+    /// # Safety
+    ///
+    /// As [`Ref::overwrite`] and [`Ref::peek`].
+    #[inline(always)]
+    pub(crate) unsafe fn overwrite_from(&mut self, thread: *mut ffi::lua_State, index: c_int) {
+        // SAFETY: we own the only count of the slot.
+        unsafe {
+            self.lua
+                .inner()
+                .slots
+                .overwrite_from(self.slot, thread, index)
+        }
+    }
+
     /// Where the value lies, for reads that neither allocate nor raise: see invariant S4 of the slots.
     ///
     /// # Safety

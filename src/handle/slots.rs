@@ -224,6 +224,30 @@ impl Slots {
         }
     }
 
+    /// Overwrites the value of `slot` with the one at `index` of the reference thread `from`.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is counted, and there is a value. The caller keeps to S4.
+    #[inline(always)]
+    pub(super) unsafe fn overwrite_from(
+        &self,
+        slot: Slot,
+        from: *mut ffi::lua_State,
+        index: c_int,
+    ) {
+        let (thread, place) = self.place(slot.0);
+        // SAFETY: S1, S3.
+        unsafe {
+            if from == thread {
+                ffi::lua_copy(thread, index, place);
+            } else {
+                ffi::lua_pushvalue(from, index);
+                self.overwrite(slot, from);
+            }
+        }
+    }
+
     /// The place of a slot, for reads that neither allocate nor raise (S4).
     ///
     /// # Safety

@@ -61,40 +61,46 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
         }
     }
 
-    /// Moves on: pushes the next key and its value onto the running state, or returns false at the end.
+    /// Pushes the value that the table at `place` of `thread` has for the last key, and the key; at the start nothing and nil.
+    /// Returns how many values that are below the key, or `None` if the key has no value any more, or at the end.
+    ///
+    /// # Safety
+    ///
+    /// As for reads on a reference thread.
+    #[inline(always)]
+    unsafe fn push_present(&self, thread: *mut ffi::lua_State, place: c_int) -> Option<c_int> {
+        // SAFETY: raw reads.
+        unsafe {
+            let kind = match self.last {
+                Key::Start => {
+                    ffi::lua_pushnil(thread);
+                    return Some(0);
+                }
+                Key::End => return None,
+                Key::Integer(i) => ffi::lua_rawgeti(thread, place, i),
+                _ => {
+                    self.push_last(thread);
+                    ffi::lua_rawget(thread, place)
+                }
+            };
+            if kind == ffi::LUA_TNIL {
+                ffi::lua_settop(thread, -2);
+                return None;
+            }
+            match self.last {
+                Key::Integer(i) => ffi::lua_pushinteger(thread, i),
+                _ => self.push_last(thread),
+            }
+            Some(1)
+        }
+    }
+
+    /// Moves on as [`push_present`](Self::push_present) does not: for a key that has no value any more. Pushes the next key
+    /// and its value onto the running state, or returns false at the end.
     ///
     /// # Safety
     ///
     /// `state` is the running state with 8 free places.
-    #[inline]
-    unsafe fn push_next(&self, state: *mut ffi::lua_State) -> Result<bool> {
-        // SAFETY: all this happens where the table lies and takes two of the spare places of that thread. They are plain
-        // reads: `lua_next` neither allocates nor, with a key that is there, raises.
-        unsafe {
-            let (thread, place) = self.table.0.peek();
-            if let Key::Integer(i) = self.last {
-                let present = ffi::lua_rawgeti(thread, place, i) != ffi::LUA_TNIL;
-                ffi::lua_pop(thread, 1);
-                if !present {
-                    return self.push_next_protected(state);
-                }
-                ffi::lua_pushinteger(thread, i);
-            } else {
-                self.push_last(thread);
-                if !matches!(self.last, Key::Start) && !is_present(thread, place) {
-                    ffi::lua_pop(thread, 1);
-                    return self.push_next_protected(state);
-                }
-            }
-            let found = ffi::lua_next(thread, place) != 0;
-            if found {
-                ffi::lua_xmove(thread, state, 2);
-            }
-            Ok(found)
-        }
-    }
-
-    /// As [`push_next`](Self::push_next) for a key that has no value any more.
     #[cold]
     unsafe fn push_next_protected(&self, state: *mut ffi::lua_State) -> Result<bool> {
         // SAFETY: passed on; the table is taken from below the results.
@@ -108,6 +114,30 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
                 held.release(3);
             }
             Ok(found)
+        }
+    }
+
+    /// Keeps the key at `index` as the last one, if that takes no slot of its own yet.
+    ///
+    /// # Safety
+    ///
+    /// `thread` is a reference thread with a key at `index`.
+    #[inline(always)]
+    unsafe fn keep_plain(&mut self, thread: *mut ffi::lua_State, index: c_int) -> bool {
+        // SAFETY: plain reads; nothing but `self` refers to the slot.
+        unsafe {
+            if ffi::lua_isinteger(thread, index) != 0 {
+                self.last = Key::Integer(ffi::lua_tointegerx(thread, index, std::ptr::null_mut()));
+                return true;
+            }
+            match &mut self.slot {
+                Some(slot) if ffi::lua_type(thread, index) == ffi::LUA_TSTRING => {
+                    slot.overwrite_from(thread, index);
+                    self.last = Key::InSlot;
+                    true
+                }
+                _ => false,
+            }
         }
     }
 
@@ -143,28 +173,88 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
 }
 
 impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
+    /// The next pair if it takes plain reads only; `None`, and nothing has changed, at the end and if it takes more.
+    ///
+    /// # Safety
+    ///
+    /// The instance is open.
+    #[inline(always)]
+    unsafe fn next_plain(&mut self) -> Option<(K, V)> {
+        // SAFETY: all this happens where the table lies, in at most 4 of the spare places of that thread. They are plain
+        // reads: `lua_next` neither allocates nor, with a key that is there, raises.
+        unsafe {
+            let (thread, place) = self.table.0.peek();
+            let below = self.push_present(thread, place)?;
+            if ffi::lua_next(thread, place) == 0 {
+                ffi::lua_settop(thread, -below - 1);
+                return None;
+            }
+            let mut pair = None;
+            if let Some(value) = V::read_plain(thread, -1) {
+                if let Some(key) = K::read_plain(thread, -2) {
+                    if self.keep_plain(thread, -2) {
+                        pair = Some((key, value));
+                    }
+                }
+            }
+            ffi::lua_settop(thread, -below - 3);
+            pair
+        }
+    }
+
     #[inline]
     fn advance(&mut self) -> Result<Option<(K, V)>> {
-        let lua = self.table.0.lua();
         let state = self.table.state()?;
-        // SAFETY: a fixed number of pushes; key and value are on top while they are read.
+        // SAFETY: as in `next_plain`; what is found moves to the running state and is held there.
         unsafe {
-            if !self.push_next(state)? {
+            let (thread, place) = self.table.0.peek();
+            let Some(below) = self.push_present(thread, place) else {
+                return self.advance_protected(state);
+            };
+            if ffi::lua_next(thread, place) == 0 {
+                ffi::lua_settop(thread, -below - 1);
                 return Ok(None);
             }
-            let _held = Held::adopt(state, 2);
+            ffi::lua_xmove(thread, state, 2);
+            if below > 0 {
+                ffi::lua_settop(thread, -below - 1);
+            }
+            let held = Held::adopt(state, 2);
             self.keep(state, -2)?;
+            self.convert(held)
+        }
+    }
+
+    /// As [`advance`](Self::advance) for a key that has no value any more.
+    #[cold]
+    #[inline(never)]
+    unsafe fn advance_protected(&mut self, state: *mut ffi::lua_State) -> Result<Option<(K, V)>> {
+        // SAFETY: a fixed number of pushes.
+        unsafe {
+            if !self.push_next_protected(state)? {
+                return Ok(None);
+            }
+            let held = Held::adopt(state, 2);
+            self.keep(state, -2)?;
+            self.convert(held)
+        }
+    }
+
+    /// Converts the key and the value on top, and pops them.
+    #[inline]
+    unsafe fn convert(&self, _held: Held) -> Result<Option<(K, V)>> {
+        let lua = self.table.0.lua();
+        // SAFETY: `_held` counts them.
+        unsafe {
             let key = K::from_stack(-2, lua)?;
             Ok(Some((key, V::from_stack(-1, lua)?)))
         }
     }
 }
 
-impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> Iterator for TablePairs<'lua, K, V> {
-    type Item = Result<(K, V)>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
+impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
+    #[inline(never)]
+    fn next_any(&mut self) -> Option<Result<(K, V)>> {
         if let Key::End = self.last {
             return None;
         }
@@ -174,6 +264,21 @@ impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> Iterator for TablePairs<'lua, K, 
             self.slot = None;
         }
         next
+    }
+}
+
+impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> Iterator for TablePairs<'lua, K, V> {
+    type Item = Result<(K, V)>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if K::READS_PLAIN && V::READS_PLAIN && self.table.state().is_ok() {
+            // SAFETY: the instance is open.
+            if let Some(pair) = unsafe { self.next_plain() } {
+                return Some(Ok(pair));
+            }
+        }
+        self.next_any()
     }
 }
 
@@ -298,17 +403,11 @@ impl<'lua, V: FromLua<'lua>> Iterator for TableSequence<'lua, V> {
     fn next(&mut self) -> Option<Self::Item> {
         let lua = self.table.0.lua();
         let state = lua.state();
-        // SAFETY: a raw read where the table lies; the value moves to the running state and is held there.
+        // SAFETY: what is found is read at once.
         unsafe {
-            let (thread, index) = self.table.0.peek();
-            if ffi::lua_rawgeti(thread, index, self.next) == ffi::LUA_TNIL {
-                ffi::lua_pop(thread, 1);
-                return None;
-            }
-            ffi::lua_xmove(thread, state, 1);
-            let _held = Held::adopt(state, 1);
+            let found = self.table.find_listed(self.next)?;
             self.next += 1;
-            Some(V::from_stack(-1, lua))
+            Some(found.read(lua, state))
         }
     }
 }

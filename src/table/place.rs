@@ -34,10 +34,25 @@ impl Found {
     ) -> Result<V> {
         // SAFETY: the values are there; what `read_plain` does keeps to S4.
         unsafe {
+            if !V::READS_PLAIN {
+                return self.read_moved(lua, state);
+            }
             if let Some(value) = V::read_plain(self.thread, -1) {
                 ffi::lua_settop(self.thread, -self.below - 2);
                 return Ok(value);
             }
+            self.read_coerced(lua, state)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn read_moved<'lua, V: FromLua<'lua>>(
+        self,
+        lua: &'lua Lua,
+        state: *mut ffi::lua_State,
+    ) -> Result<V> {
+        // SAFETY: as in `read`.
+        unsafe {
             ffi::lua_xmove(self.thread, state, 1);
             if self.below > 0 {
                 ffi::lua_settop(self.thread, -self.below - 1);
@@ -45,6 +60,17 @@ impl Found {
             let _held = Held::adopt(state, 1);
             V::from_stack(-1, lua)
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn read_coerced<'lua, V: FromLua<'lua>>(
+        self,
+        lua: &'lua Lua,
+        state: *mut ffi::lua_State,
+    ) -> Result<V> {
+        // SAFETY: passed on.
+        unsafe { self.read_moved(lua, state) }
     }
 }
 
@@ -86,6 +112,24 @@ impl<'lua> Table<'lua> {
             let (thread, place) = self.0.peek();
             ffi::lua_rawgeti(thread, place, index);
             Found { thread, below: 0 }
+        }
+    }
+
+    /// As [`find_raw_element`](Self::find_raw_element); `None` if the value is nil.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    pub(super) unsafe fn find_listed(&self, index: Integer) -> Option<Found> {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            if ffi::lua_rawgeti(thread, place, index) == ffi::LUA_TNIL {
+                ffi::lua_settop(thread, -2);
+                return None;
+            }
+            Some(Found { thread, below: 0 })
         }
     }
 

@@ -67,6 +67,10 @@ pub trait FromLua<'lua>: Sized {
         Self::from_lua(arg, lua).map_err(|cause| bad_argument(i, to, cause))
     }
 
+    /// Whether [`FromLua::read_plain`] is worth a try.
+    #[doc(hidden)]
+    const READS_PLAIN: bool = false;
+
     /// Reads the value at `idx` of `state` if a plain read is all it takes: no call into Lua but for the type and what the
     /// value holds, no code of the user, no error.
     ///

@@ -61,6 +61,8 @@ macro_rules! integers {
                 from_value(&value, stringify!($int))
             }
 
+            const READS_PLAIN: bool = true;
+
             #[inline(always)]
             unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
                 let mut is_integer = 0;
@@ -107,6 +109,8 @@ macro_rules! floats {
                 from_value(&value, stringify!($float))
             }
 
+            const READS_PLAIN: bool = true;
+
             #[inline(always)]
             unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
                 let mut is_number = 0;
@@ -151,6 +155,8 @@ impl FromLua<'_> for bool {
     fn from_lua(value: Value<'_>, _: &Lua) -> Result<Self> {
         Ok(!matches!(value, Value::Nil | Value::Boolean(false)))
     }
+
+    const READS_PLAIN: bool = true;
 
     #[inline(always)]
     unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {

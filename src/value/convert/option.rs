@@ -40,6 +40,8 @@ impl<'lua, T: FromLua<'lua>> FromLua<'lua> for Option<T> {
         }
     }
 
+    const READS_PLAIN: bool = T::READS_PLAIN;
+
     #[inline(always)]
     unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
         // SAFETY: passed on; a nil that `T` can read, as `bool` does, is `None` all the same.

@@ -73,6 +73,8 @@ macro_rules! from_lua {
                 $convert
             }
 
+            const READS_PLAIN: bool = true;
+
             #[inline]
             unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
                 // SAFETY: as below.
