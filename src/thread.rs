@@ -229,12 +229,13 @@ unsafe fn is_active(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
 ///
 /// Nothing runs on `thread`; `from` is the running state.
 unsafe fn close(thread: *mut ffi::lua_State, from: *mut ffi::lua_State) -> c_int {
-    // SAFETY: passed on. A Lua of the system may be too old to be told who closes the coroutine.
     #[cfg(feature = "vendored")]
+    // SAFETY: passed on.
     unsafe {
         ffi::lua_closethread(thread, from)
     }
     #[cfg(not(feature = "vendored"))]
+    // SAFETY: passed on. A Lua of the system may be too old to be told who closes the coroutine.
     unsafe {
         let _ = from;
         ffi::lua_resetthread(thread)

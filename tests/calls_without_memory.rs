@@ -1,6 +1,6 @@
 //! Calls, functions, coroutines and chunks under a memory limit that is just reached: an error, and all goes on.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use mlua::{Error, Function, Lua, Result, Variadic};
 
@@ -25,15 +25,15 @@ fn under_each_limit(lua: &Lua, operation: impl Fn() -> Result<()>) -> Result<()>
 #[test]
 fn making_a_function_fails_and_drops_the_closure() -> Result<()> {
     let lua = Lua::new();
-    let alive = Rc::new(());
+    let alive = Arc::new(());
     under_each_limit(&lua, || {
         let captured = alive.clone();
-        let f = lua.create_function(move |_, ()| Ok(Rc::strong_count(&captured)))?;
+        let f = lua.create_function(move |_, ()| Ok(Arc::strong_count(&captured)))?;
         f.call::<_, usize>(()).map(drop)
     })?;
     lua.gc_collect()?;
     lua.gc_collect()?;
-    assert_eq!(Rc::strong_count(&alive), 1);
+    assert_eq!(Arc::strong_count(&alive), 1);
     Ok(())
 }
 

@@ -168,18 +168,18 @@ fn a_mutable_callback_keeps_its_state_and_is_not_entered_twice() -> Result<()> {
 #[test]
 fn a_callback_is_dropped_with_its_function() -> Result<()> {
     let lua = Lua::new();
-    let alive = std::rc::Rc::new(());
+    let alive = std::sync::Arc::new(());
     let captured = alive.clone();
     let f = lua.create_function(move |_, ()| {
         let _ = &captured;
         Ok(())
     })?;
     lua.gc_collect()?;
-    assert_eq!(std::rc::Rc::strong_count(&alive), 2);
+    assert_eq!(std::sync::Arc::strong_count(&alive), 2);
     drop(f);
     lua.gc_collect()?;
     lua.gc_collect()?;
-    assert_eq!(std::rc::Rc::strong_count(&alive), 1);
+    assert_eq!(std::sync::Arc::strong_count(&alive), 1);
     Ok(())
 }
 

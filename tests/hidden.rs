@@ -120,8 +120,8 @@ unsafe extern "C-unwind" fn open_plain(state: *mut mlua::lua_State) -> i32 {
 #[test]
 fn entry_points_of_modules() -> Result<()> {
     let lua = Lua::new();
-    // SAFETY: both keep to what a C function may do.
     let (open, open_plain): (ffi::lua_CFunction, ffi::lua_CFunction) = (open, open_plain);
+    // SAFETY: both keep to what a C function may do.
     let (open, open_plain) = unsafe {
         (
             lua.create_c_function(open)?,

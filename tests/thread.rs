@@ -1,6 +1,8 @@
 //! Coroutines.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 
 use mlua::{Error, Function, Lua, Result, Thread, ThreadStatus, Variadic};
 
@@ -242,16 +244,16 @@ fn a_reset_closes_variables() -> Result<()> {
             "#,
         )
         .eval()?;
-    let calls = std::rc::Rc::new(std::cell::Cell::new(0));
+    let calls = Arc::new(AtomicU32::new(0));
     let count = calls.clone();
     let closed = lua.create_function(move |_, ()| {
-        count.set(count.get() + 1);
+        count.fetch_add(1, Ordering::Relaxed);
         Ok(())
     })?;
     let thread = lua.create_thread(make.call(closed)?)?;
     thread.resume::<_, ()>(())?;
     thread.reset(counter(&lua)?)?;
-    assert_eq!(calls.get(), 1);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
     assert_eq!(thread.resume::<_, i64>(1)?, 2);
 
     let fail: Function = lua.load("function() error('in close', 0) end").eval()?;

@@ -15,7 +15,13 @@
 #[cfg(all(feature = "weak-owned", not(feature = "send")))]
 pub(crate) mod borrowed;
 pub(crate) mod keys;
-#[cfg(any(feature = "unstable", feature = "weak-owned"))]
+#[cfg(any(
+    feature = "weak-owned",
+    all(feature = "unstable", not(feature = "send"))
+))]
+pub(crate) mod owned;
+#[cfg(all(feature = "unstable", feature = "send", not(feature = "weak-owned")))]
+#[path = "bare.rs"]
 pub(crate) mod owned;
 pub(crate) mod proxy;
 pub(crate) mod registry;

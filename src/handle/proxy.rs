@@ -1,7 +1,7 @@
 //! [`Ref`]: what every proxy (`Table<'lua>`, `Function<'lua>`, …) is made of.
 
 use std::fmt;
-use std::mem::{self, ManuallyDrop};
+use std::mem;
 use std::os::raw::{c_int, c_void};
 
 use super::slots::Slot;
@@ -213,12 +213,12 @@ impl<'lua> Ref<'lua> {
     }
 
     /// Takes the reference apart: the instance stays counted as open, and so does the slot.
-    #[cfg_attr(
-        not(any(feature = "unstable", feature = "weak-owned")),
-        allow(dead_code)
-    )]
+    #[cfg(any(
+        feature = "weak-owned",
+        all(feature = "unstable", not(feature = "send"))
+    ))]
     pub(super) fn into_parts(self) -> (&'lua Lua, Slot) {
-        let this = ManuallyDrop::new(self);
+        let this = mem::ManuallyDrop::new(self);
         (this.lua, this.slot)
     }
 }

@@ -131,6 +131,7 @@ unsafe fn open_hosted(state: *mut ffi::lua_State) -> Result<Lua> {
             // What was made may still look at the block.
             inner.detach();
             forget_inner(main);
+            keep_for_good(block);
             return Err(error);
         }
     }
@@ -140,8 +141,8 @@ unsafe fn open_hosted(state: *mut ffi::lua_State) -> Result<Lua> {
 /// An instance without a VM.
 fn dead_instance() -> Lua {
     let block = LuaInner::alloc();
-    // SAFETY: just made. `entrypoint` looks at it after the last owner is gone.
-    unsafe { block.as_ref() }.retain();
+    // `entrypoint` looks at it after the last owner is gone.
+    keep_for_good(block);
     Lua(block)
 }
 
@@ -227,10 +228,17 @@ unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
     0
 }
 
-/// The blocks of instances that have ended, kept for finalizers that run later, where a leak detector finds them.
+/// The blocks of instances that have ended, or could not be made, kept for finalizers that run later, where a leak detector finds them.
 ///
 /// They cannot be freed with the VM's last memory: by then the library may be unloaded, if it is a module.
 static ENDED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+fn keep_for_good(block: NonNull<LuaInner>) {
+    // SAFETY: the caller has a count, of either kind.
+    unsafe { block.as_ref() }.retain();
+    let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+    ended.push(block.as_ptr() as usize);
+}
 
 /// # Safety
 ///
@@ -239,10 +247,7 @@ unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut ffi::lua_State) {
     // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, so it is kept for good.
     unsafe {
         let inner = block.as_ref();
-        inner.retain();
-        let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.push(block.as_ptr() as usize);
-        drop(ended);
+        keep_for_good(block);
         inner.end();
         inner.switch_state(state);
         // Destructors of the user may panic in there.

@@ -46,7 +46,6 @@ macro_rules! handle {
         #[cfg_attr(not(feature = "weak-owned"), doc = "It keeps its instance open.")]
         pub struct $Owned(pub(crate) OwnedRef);
 
-        #[cfg(any(feature = "weak-owned", not(feature = "send")))]
         impl $Proxy<'_> {
             #[doc = concat!("Turns this into an owned handle. The ", $what, " is not copied.")]
             #[inline]
@@ -119,7 +118,7 @@ macro_rules! handle {
             }
         }
 
-        #[cfg(not(any(feature = "weak-owned", feature = "send")))]
+        #[cfg(not(feature = "weak-owned"))]
         impl $Owned {
             #[doc = concat!("The ", $what, ", borrowed from this handle.")]
             pub const fn to_ref(&self) -> $Proxy<'_> {
@@ -127,7 +126,6 @@ macro_rules! handle {
             }
         }
 
-        #[cfg(any(feature = "weak-owned", not(feature = "send")))]
         impl Clone for $Owned {
             #[inline]
             fn clone(&self) -> Self {
@@ -135,14 +133,12 @@ macro_rules! handle {
             }
         }
 
-        #[cfg(any(feature = "weak-owned", not(feature = "send")))]
         impl fmt::Debug for $Owned {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!(stringify!($Owned), "({:?})"), self.0)
             }
         }
 
-        #[cfg(any(feature = "weak-owned", not(feature = "send")))]
         impl FromLua<'_> for $Owned {
             #[inline]
             fn from_lua(value: Value<'_>, lua: &'_ Lua) -> Result<Self> {
@@ -156,7 +152,6 @@ macro_rules! handle {
             }
         }
 
-        #[cfg(any(feature = "weak-owned", not(feature = "send")))]
         impl IntoLua<'_> for $Owned {
             #[inline]
             fn into_lua(self, lua: &'_ Lua) -> Result<Value<'_>> {
@@ -170,7 +165,6 @@ macro_rules! handle {
             }
         }
 
-        #[cfg(any(feature = "weak-owned", not(feature = "send")))]
         impl IntoLua<'_> for &$Owned {
             #[inline]
             fn into_lua(self, lua: &'_ Lua) -> Result<Value<'_>> {

@@ -1,26 +1,19 @@
 //! Handles that own their instance, as in 0.9.
-//!
-//! With `send` the types are there, but there is no way to make one.
 
-#[cfg(not(feature = "send"))]
 use std::fmt;
 
-#[cfg(not(feature = "send"))]
 use crate::error::{Error, Result};
-#[cfg(not(feature = "send"))]
 use crate::handle::proxy::Ref;
 use crate::handle::slots::Slot;
 use crate::Lua;
 
 /// What every owned handle is made of.
-#[cfg_attr(feature = "send", allow(dead_code))]
 pub(crate) struct OwnedRef {
     /// An owner.
     lua: Lua,
     slot: Slot,
 }
 
-#[cfg(not(feature = "send"))]
 impl OwnedRef {
     /// Moves the slot of `proxy` into a handle.
     pub(crate) fn new(proxy: Ref) -> OwnedRef {
@@ -52,7 +45,6 @@ impl OwnedRef {
     }
 }
 
-#[cfg(not(feature = "send"))]
 impl Clone for OwnedRef {
     fn clone(&self) -> Self {
         OwnedRef::new(self.to_ref())
@@ -66,7 +58,6 @@ impl Drop for OwnedRef {
     }
 }
 
-#[cfg(not(feature = "send"))]
 impl fmt::Debug for OwnedRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:p}", self.to_ref().to_pointer())
