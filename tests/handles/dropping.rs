@@ -16,7 +16,7 @@ use mlua::{
 use crate::kit::{
     assert_destroyed, keep_forever, panic_message, root, Handed, OnDrop, Owner, Tally,
 };
-use crate::scale::{scaled, Random};
+use crate::scale::{scaled, tiny, Random};
 
 /// Leaves garbage in `lua` whose finalizer runs `f`.
 fn on_collection(lua: &Lua, f: impl FnOnce() + 'static) -> Result<()> {
@@ -243,7 +243,8 @@ fn the_last_count_of_a_value_dropped_by_its_neighbours_finalizer() {
     drop(next);
     for n in 1..=20 {
         lua.gc_collect().unwrap();
-        assert_eq!(tally.dropped(), n);
+        // At least: the collector may have run by itself.
+        assert!(tally.dropped() >= n);
     }
 }
 
@@ -582,6 +583,9 @@ const MANY: i64 = 140_000;
 
 #[test]
 fn a_finalizer_takes_many_slots_while_an_operation_makes_room_for_one() {
+    if tiny() {
+        return; // Nothing less than MANY shows anything.
+    }
     for limit_inside in [false, true] {
         let lua = Lua::new();
         let source = lua.create_table().unwrap();

@@ -12,6 +12,11 @@ pub fn scaled(n: usize) -> usize {
     ((n as f64 * build * wish) as usize).max(1)
 }
 
+/// Whether so little is wished for that each step must be very slow: a Lua that collects wherever it can.
+pub fn tiny() -> bool {
+    scaled(1000) < 20
+}
+
 /// Numbers in an order that is random but can be had again.
 pub struct Random(Cell<u64>);
 
