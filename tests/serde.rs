@@ -241,18 +241,56 @@ fn tables_nested_without_end_are_an_error() -> Result<()> {
     let lua = lua();
     let build = "local n = ... local t = {} for i = 1, n do t = { t } end return t";
     let build: Function = lua.load(build).into_function()?;
-    assert!(lua.from_value::<Nest>(build.call(200)?).is_ok());
-    // In a thread with a large stack, since a debug build has large frames.
-    let thread = std::thread::Builder::new().stack_size(64 << 20);
-    let denied = thread.spawn(|| {
-        let lua = Lua::new();
-        let build = "local t = {} for i = 1, 100000 do t = { t } end return t";
-        message(read::<Nest>(&lua, build))
-    });
-    assert_eq!(
-        denied.unwrap().join().unwrap(),
-        "tables are nested too deeply"
-    );
+    assert!(lua.from_value::<Nest>(build.call(128)?).is_ok());
+    let deep: Value = build.call(100_000)?;
+    let denied = lua.from_value::<Nest>(deep.clone());
+    assert_eq!(message(denied), "tables are nested too deeply");
+    let denied = lua.from_value::<serde_json::Value>(deep.clone());
+    assert_eq!(message(denied), "tables are nested too deeply");
+    let denied = lua.to_value(&deep);
+    assert_eq!(message(denied), "tables are nested too deeply");
+    let denied = serde_json::to_string(&deep).unwrap_err();
+    assert_eq!(denied.to_string(), "tables are nested too deeply");
+    Ok(())
+}
+
+#[test]
+fn userdata_of_a_scope_can_be_serialised() -> Result<()> {
+    #[derive(Serialize)]
+    struct Point(i32, i32);
+    impl UserData for Point {}
+    let lua = lua();
+    lua.scope(|scope| {
+        let point = scope.create_ser_userdata(Point(1, 2))?;
+        assert_eq!(serde_json::to_string(&point).unwrap(), "[1,2]");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_serializer_in_another_call_is_an_error() -> Result<()> {
+    /// Adds an element from inside of a function that Lua calls.
+    struct Carried<'lua>(&'lua Lua);
+    impl Serialize for Carried<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            let mut list = serializer.serialize_seq(None)?;
+            list.serialize_element("before")?;
+            let done = self.0.scope(|scope| {
+                let add = scope.create_function_mut(|_, ()| {
+                    assert!(list.serialize_element("inside").is_err());
+                    Ok(())
+                })?;
+                let call: Function = self.0.load("local add = ... add() add()").into_function()?;
+                call.call::<_, ()>(add)
+            });
+            done.unwrap();
+            list.serialize_element("after")?;
+            list.end()
+        }
+    }
+    let lua = lua();
+    let value = lua.to_value(&Carried(&lua))?;
+    assert_eq!(lua.from_value::<Vec<String>>(value)?, ["before", "after"]);
     Ok(())
 }
 
@@ -503,7 +541,7 @@ fn a_cursor_used_in_the_middle_of_a_later_walk_is_an_error() -> Result<()> {
             let step: &mut dyn FnMut() -> bool = &mut step;
             // SAFETY: it is taken out before `step` ends.
             let step: &'static mut dyn FnMut() -> bool = unsafe { std::mem::transmute(step) };
-            STEP.with(|place| *place.borrow_mut() = Some(Box::new(move || step())));
+            STEP.with(|place| *place.borrow_mut() = Some(Box::new(step)));
             let value = self.0.load("{ 7, 8, 9 }").eval().unwrap();
             self.0.from_value::<Inner>(value).unwrap();
             STEP.with(|place| place.borrow_mut().take());

@@ -151,8 +151,9 @@ pub trait LuaSerdeExt: sealed::Sealed {
     ///
     /// # Errors
     ///
-    /// [`Error::DeserializeError`](crate::Error::DeserializeError) if the value does not fit, or if it holds what cannot be
-    /// deserialised: see [`DeserializeOptions`](crate::DeserializeOptions).
+    /// [`Error::DeserializeError`](crate::Error::DeserializeError) if the value does not fit, if it holds what cannot be
+    /// deserialised (see [`DeserializeOptions`](crate::DeserializeOptions)), or if its tables are nested more than 128 deep
+    /// and that takes more than a megabyte of the native stack.
     #[allow(clippy::wrong_self_convention)]
     fn from_value<T: DeserializeOwned>(&self, value: Value<'_>) -> Result<T>;
 

@@ -3,11 +3,17 @@
 use ::serde::ser::Serialize;
 
 use crate::error::Result;
-use crate::handle::proxy::Ref;
 use crate::types::MaybeSend;
 use crate::userdata::cell::make_serializable;
-use crate::userdata::create::{push_any_userdata, push_userdata};
-use crate::{AnyUserData, Lua, UserData};
+use crate::{AnyUserData, Lua, Scope, UserData};
+
+/// Lets `userdata`, which holds a `T`, be serialised.
+fn serializable<T: Serialize + 'static>(userdata: AnyUserData) -> Result<AnyUserData> {
+    let found = userdata.find()?;
+    // SAFETY: the userdata was made with a `T`; `find` has found the cell.
+    unsafe { make_serializable::<T>(found.userdata) };
+    Ok(userdata)
+}
 
 impl Lua {
     /// As [`Lua::create_userdata`], for a userdata that can be serialised.
@@ -40,13 +46,7 @@ impl Lua {
     where
         T: UserData + Serialize + MaybeSend + 'static,
     {
-        // SAFETY: `push_userdata` leaves the userdata for `pop`.
-        unsafe {
-            let entered = self.try_enter()?;
-            push_userdata(self, data)?;
-            make_serializable::<T>(entered.state);
-            Ref::pop(self).map(AnyUserData)
-        }
+        serializable::<T>(self.create_userdata(data)?)
     }
 
     /// As [`Lua::create_any_userdata`], for a userdata that can be serialised: see [`Lua::create_ser_userdata`].
@@ -58,12 +58,20 @@ impl Lua {
     where
         T: Serialize + MaybeSend + 'static,
     {
-        // SAFETY: as above.
-        unsafe {
-            let entered = self.try_enter()?;
-            push_any_userdata(self, data)?;
-            make_serializable::<T>(entered.state);
-            Ref::pop(self).map(AnyUserData)
-        }
+        serializable::<T>(self.create_any_userdata(data)?)
+    }
+}
+
+impl<'lua> Scope<'lua, '_> {
+    /// As [`Scope::create_userdata`], for a userdata that can be serialised: see [`Lua::create_ser_userdata`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Scope::create_userdata`].
+    pub fn create_ser_userdata<T>(&self, data: T) -> Result<AnyUserData<'lua>>
+    where
+        T: UserData + Serialize + 'static,
+    {
+        serializable::<T>(self.create_userdata(data)?)
     }
 }

@@ -33,8 +33,12 @@ use crate::{Integer, Lua, Number};
 
 use super::de::Options;
 
-/// How deep tables may be nested in each other: what the native stack of a thread can be trusted with.
-const MAX_DEPTH: usize = 1000;
+/// Tables may be nested this deep in any case,
+const FREE_DEPTH: usize = 128;
+
+/// and deeper as long as the visitors and serialisers of the user, one in the other, take less than this of the native stack:
+/// half of what a thread has by default.
+const MAX_NATIVE_STACK: usize = 1 << 20;
 
 /// How many entries of a table are read at a time.
 const CHUNK: c_int = 16;
@@ -50,6 +54,8 @@ pub(super) struct Walk<'a> {
     state: *mut ffi::lua_State,
     arrays: *const c_void,
     options: Options,
+    /// The address of the native stack where the walk began.
+    began_at: usize,
     /// The addresses of the tables that are open.
     path: RefCell<Vec<*const c_void>>,
 }
@@ -99,10 +105,18 @@ pub(super) fn walk<R>(
             state,
             arrays: lua.inner().serde.array_metatable(),
             options,
+            began_at: native_stack_address(),
             path: RefCell::default(),
         };
         Ok(f(Node::at(&walk, top.height + 1)))
     }
+}
+
+/// An address near the end of the native stack.
+#[inline(never)]
+fn native_stack_address() -> usize {
+    let here = 0u8;
+    std::hint::black_box(&raw const here) as usize
 }
 
 /// The thread of W1.
@@ -151,6 +165,11 @@ impl Drop for Top {
 }
 
 impl<'a> Walk<'a> {
+    /// How much of the native stack has been taken since the walk began.
+    fn native_stack(&self) -> usize {
+        native_stack_address().abs_diff(self.began_at)
+    }
+
     /// W3: the stack has this height.
     #[inline(always)]
     fn check(&self, height: c_int) -> std::result::Result<(), Refused> {
@@ -312,7 +331,7 @@ impl<'w> Place<'w> {
         if self.walk.options.deny_recursive_tables && path.contains(&address) {
             return Err(Refused("recursive table detected"));
         }
-        if path.len() >= MAX_DEPTH {
+        if path.len() >= FREE_DEPTH && self.walk.native_stack() > MAX_NATIVE_STACK {
             return Err(Refused("tables are nested too deeply"));
         }
         // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.

@@ -137,15 +137,13 @@ pub(crate) unsafe fn kind(userdata: *mut c_void) -> Kind {
     unsafe { (*(userdata as *const Header)).kind }
 }
 
-/// Lets the value of the userdata on top, which has just been pushed, be serialised.
+/// Lets the value in the cell at `userdata` be serialised.
 ///
 /// # Safety
 ///
-/// The userdata on top of `state` is a cell of type `T`.
+/// `userdata` is a cell of type `T`.
 #[cfg(feature = "serialize")]
-pub(crate) unsafe fn make_serializable<T: ::serde::Serialize + 'static>(
-    state: *mut ffi::lua_State,
-) {
+pub(crate) unsafe fn make_serializable<T: ::serde::Serialize + 'static>(userdata: *mut c_void) {
     unsafe fn lend<T: ::serde::Serialize + 'static>(
         userdata: *mut c_void,
         borrower: &mut Borrower<'_>,
@@ -156,7 +154,7 @@ pub(crate) unsafe fn make_serializable<T: ::serde::Serialize + 'static>(
         Ok(())
     }
     // SAFETY: every cell begins with its header.
-    unsafe { (*(ffi::lua_touserdata(state, -1) as *mut Header)).lend = Some(lend::<T>) }
+    unsafe { (*(userdata as *mut Header)).lend = Some(lend::<T>) }
 }
 
 /// How to serialise the value in the cell at `userdata`, if it was made for that. What is returned may be called with
