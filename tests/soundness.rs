@@ -382,3 +382,80 @@ mod without_memory {
         Ok(())
     }
 }
+
+mod an_error_handed_on_without_end {
+    use super::*;
+    use mlua::{ErrorContext, ExternalResult, FromLua, Function, Value};
+
+    /// Gives each error that `call` raises to the next function that it calls, many times.
+    fn handed_on(call: impl Fn(&Lua) -> Result<Function<'_>>) -> Result<Error> {
+        let lua = Lua::new();
+        lua.globals().set("call", call(&lua)?)?;
+        let begin =
+            lua.create_function(|_, ()| -> Result<()> { Err(Error::external(std::fmt::Error)) })?;
+        lua.globals().set("begin", begin)?;
+        let program = r#"
+            local _, last = pcall(begin)
+            for i = 1, 50000 do
+                _, last = pcall(call, function() error(last) end)
+            end
+            return last
+        "#;
+        lua.load(program).eval()
+    }
+
+    fn root(mut error: &Error) -> &Error {
+        loop {
+            error = match error {
+                Error::CallbackError { cause, .. }
+                | Error::WithContext { cause, .. }
+                | Error::BadArgument { cause, .. } => cause,
+                Error::ExternalError(inner) => match inner.downcast_ref() {
+                    Some(inner) => inner,
+                    None => return error,
+                },
+                _ => return error,
+            }
+        }
+    }
+
+    fn check(error: Error) {
+        assert!(root(&error).downcast_ref::<std::fmt::Error>().is_some());
+        assert!(error.to_string().len() < 1_000_000);
+    }
+
+    #[test]
+    fn with_a_context_each_time() -> Result<()> {
+        let error = handed_on(|lua| {
+            lua.create_function(|_, f: Function| f.call::<_, ()>(()).context("while calling"))
+        })?;
+        assert!(error.to_string().starts_with("while calling"));
+        check(error);
+        Ok(())
+    }
+
+    #[test]
+    fn as_an_error_from_elsewhere() -> Result<()> {
+        let error = handed_on(|lua| {
+            lua.create_function(|_, f: Function| f.call::<_, ()>(()).into_lua_err())
+        })?;
+        check(error);
+        Ok(())
+    }
+
+    #[test]
+    fn as_the_cause_of_a_bad_argument() -> Result<()> {
+        struct Picky;
+
+        impl<'lua> FromLua<'lua> for Picky {
+            fn from_lua(value: Value<'lua>, lua: &'lua Lua) -> Result<Self> {
+                Function::from_lua(value, lua)?.call::<_, ()>(())?;
+                Ok(Picky)
+            }
+        }
+
+        let error = handed_on(|lua| lua.create_function(|_, _: Picky| Ok(())))?;
+        check(error);
+        Ok(())
+    }
+}
