@@ -1,5 +1,7 @@
 //! Programs, of Lua and of safe Rust, that reach for what the library relies on.
 
+#![cfg(not(feature = "send"))]
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -380,5 +382,155 @@ mod without_memory {
             assert_eq!(*drops.borrow(), i as u32 + 1);
         }
         Ok(())
+    }
+}
+
+mod an_error_handed_on_without_end {
+    use super::*;
+    use mlua::{ErrorContext, ExternalResult, FromLua, Function, Value};
+
+    /// Gives each error that `call` raises to the next function that it calls, many times.
+    fn handed_on(call: impl Fn(&Lua) -> Result<Function<'_>>) -> Result<Error> {
+        let lua = Lua::new();
+        lua.globals().set("call", call(&lua)?)?;
+        let begin =
+            lua.create_function(|_, ()| -> Result<()> { Err(Error::external(std::fmt::Error)) })?;
+        lua.globals().set("begin", begin)?;
+        let program = r#"
+            local _, last = pcall(begin)
+            for i = 1, 20000 do
+                _, last = pcall(call, function() error(last) end)
+            end
+            return last
+        "#;
+        lua.load(program).eval()
+    }
+
+    fn root(mut error: &Error) -> &Error {
+        loop {
+            error = match error {
+                Error::CallbackError { cause, .. }
+                | Error::WithContext { cause, .. }
+                | Error::BadArgument { cause, .. } => cause,
+                Error::ExternalError(inner) => match inner.downcast_ref() {
+                    Some(inner) => inner,
+                    None => return error,
+                },
+                _ => return error,
+            }
+        }
+    }
+
+    fn check(error: Error) {
+        assert!(root(&error).downcast_ref::<std::fmt::Error>().is_some());
+        assert!(error.to_string().len() < 1_000_000);
+    }
+
+    #[test]
+    fn with_a_context_each_time() -> Result<()> {
+        let error = handed_on(|lua| {
+            lua.create_function(|_, f: Function| f.call::<_, ()>(()).context("while calling"))
+        })?;
+        assert!(error.to_string().starts_with("while calling"));
+        check(error);
+        Ok(())
+    }
+
+    #[test]
+    fn as_an_error_from_elsewhere() -> Result<()> {
+        let error = handed_on(|lua| {
+            lua.create_function(|_, f: Function| f.call::<_, ()>(()).into_lua_err())
+        })?;
+        check(error);
+        Ok(())
+    }
+
+    #[test]
+    fn as_the_cause_of_a_bad_argument() -> Result<()> {
+        struct Picky;
+
+        impl<'lua> FromLua<'lua> for Picky {
+            fn from_lua(value: Value<'lua>, lua: &'lua Lua) -> Result<Self> {
+                Function::from_lua(value, lua)?.call::<_, ()>(())?;
+                Ok(Picky)
+            }
+        }
+
+        let error = handed_on(|lua| lua.create_function(|_, _: Picky| Ok(())))?;
+        check(error);
+        Ok(())
+    }
+}
+
+/// Each of these tests ends its process, so it runs itself once more for that.
+mod a_program_ends_the_process {
+    use super::*;
+    use mlua::Function;
+    use std::process::Command;
+
+    /// Runs the test `name` in a process of its own and checks how that ends.
+    fn ends_with(name: &str, code: i32) {
+        let test = std::env::current_exe().unwrap();
+        let output = Command::new(test)
+            .args(["--exact", name, "--nocapture", "--test-threads=1"])
+            .env(ENDING, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+    }
+
+    const ENDING: &str = "MLUA_TEST_ENDS_ITS_PROCESS";
+
+    struct Kept(#[allow(dead_code)] Lua);
+
+    impl UserData for Kept {}
+
+    thread_local!(static KEPT: RefCell<Vec<mlua::RegistryKey>> = const { RefCell::new(Vec::new()) });
+
+    fn end(program: &str) {
+        let lua = Lua::new();
+        let key = lua.create_registry_value(lua.create_table().unwrap());
+        KEPT.with_borrow_mut(|kept| kept.push(key.unwrap()));
+        #[cfg(feature = "weak-owned")]
+        {
+            thread_local!(static HANDLES: RefCell<Vec<mlua::OwnedTable>> = const { RefCell::new(Vec::new()) });
+            let handle = lua.create_table().unwrap().into_owned();
+            HANDLES.with_borrow_mut(|handles| handles.push(handle));
+        }
+        lua.globals().set("kept", Kept(Lua::new())).unwrap();
+        let call = lua.create_function(|_, f: Function| f.call::<_, ()>(()));
+        lua.globals().set("call", call.unwrap()).unwrap();
+        lua.load(program).exec().unwrap();
+        unreachable!("the process has ended");
+    }
+
+    #[test]
+    fn and_closes_the_vm() {
+        if std::env::var_os(ENDING).is_some() {
+            end("os.exit(7, true)");
+        }
+        ends_with("a_program_ends_the_process::and_closes_the_vm", 7);
+    }
+
+    #[test]
+    fn and_closes_the_vm_in_the_middle_of_calls() {
+        if std::env::var_os(ENDING).is_some() {
+            end("coroutine.wrap(function() call(function() os.exit(true, true) end) end)()");
+        }
+        let name = "a_program_ends_the_process::and_closes_the_vm_in_the_middle_of_calls";
+        ends_with(name, 0);
+    }
+
+    #[test]
+    fn in_a_finalizer_of_the_closed_vm() {
+        if std::env::var_os(ENDING).is_some() {
+            let gc = "setmetatable({}, { __gc = function() os.exit(false, true) end })";
+            end(&format!("{gc} os.exit(0, true)"));
+        }
+        ends_with(
+            "a_program_ends_the_process::in_a_finalizer_of_the_closed_vm",
+            1,
+        );
     }
 }

@@ -8,9 +8,9 @@ use std::mem;
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use super::cell;
+use super::chain::shortened;
 use super::traceback::traceback;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
@@ -151,20 +151,6 @@ unsafe fn with_traceback(state: *mut ffi::lua_State, failure: Failure) -> Failur
         }),
         panic => panic,
     }
-}
-
-/// `cause` for one more [`Error::CallbackError`] around it: of a chain of these the deepest is enough, which tells where
-/// the error began. The outermost is the new one, and those between would only make the chain longer with each callback
-/// that the error goes through, without bound.
-fn shortened(cause: Error) -> Arc<Error> {
-    let mut cause = Arc::new(cause);
-    while let Error::CallbackError { cause: next, .. } = &*cause {
-        if !matches!(**next, Error::CallbackError { .. }) {
-            break;
-        }
-        cause = next.clone();
-    }
-    cause
 }
 
 /// Pops the error object that a protected call left with `status`.

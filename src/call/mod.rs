@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 
 pub(crate) mod callback;
 pub(crate) mod cell;
+mod chain;
 pub(crate) mod failure;
 pub(crate) mod protect;
 pub(crate) mod traceback;

@@ -261,6 +261,13 @@ impl LuaInner {
         drop(release);
     }
 
+    /// From here on the VM is being closed in the middle of its own code, which will not go on: the process ends. Whoever
+    /// keeps it open no longer does.
+    pub(super) fn begin_last_close(&self) {
+        self.open.set(self.open.get() + CLOSING);
+        self.end();
+    }
+
     /// Marks the VM as gone: I1.
     pub(crate) fn detach(&self) {
         self.state.set(ptr::null_mut());

@@ -10,6 +10,7 @@ pub(crate) mod close;
 mod count;
 mod create;
 mod debug;
+mod exit;
 mod gc;
 mod globals;
 pub(crate) mod hook;

@@ -127,6 +127,11 @@ pub(super) unsafe fn open(state: *mut ffi::lua_State, libs: StdLib, safe: bool) 
             unsafe {
                 let barred = safe && lib == StdLib::PACKAGE;
                 let opener = if barred { open_barred_package } else { opener };
+                let opener = if lib == StdLib::OS {
+                    super::exit::open_os
+                } else {
+                    opener
+                };
                 ffi::luaL_requiref(state, name.as_ptr(), opener, 1);
                 ffi::lua_pop(state, 1);
             }
