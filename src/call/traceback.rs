@@ -166,20 +166,18 @@ unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>,
         if skipped > 0 && level == first + HEAD {
             level += skipped;
         }
-        let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
-        // SAFETY: the level exists, so the record is filled; "f" pushes the function, which is popped.
+        // SAFETY: an empty record is a valid one. The level exists, so it is filled; "f" pushes the function, which is popped.
         unsafe {
-            if ffi::lua_getstack(thread, level, debug.as_mut_ptr()) == 0 {
-                break;
-            }
-            ffi::lua_getinfo(thread, c"Slntf".as_ptr(), debug.as_mut_ptr());
-            let function = ffi::lua_topointer(thread, -1);
-            ffi::lua_pop(thread, 1);
             levels.push(Level {
-                debug: debug.assume_init(),
-                function,
+                debug: MaybeUninit::zeroed().assume_init(),
+                function: std::ptr::null(),
                 global_name: None,
             });
+            let last = levels.last_mut().expect("one was pushed");
+            ffi::lua_getstack(thread, level, &mut last.debug);
+            ffi::lua_getinfo(thread, c"Slntf".as_ptr(), &mut last.debug);
+            last.function = ffi::lua_topointer(thread, -1);
+            ffi::lua_pop(thread, 1);
         }
         level += 1;
     }
@@ -191,10 +189,11 @@ unsafe fn depth(state: *mut ffi::lua_State) -> c_int {
     let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
     // SAFETY: `lua_getstack` only reads.
     let mut exists = |level| unsafe { ffi::lua_getstack(state, level, debug.as_mut_ptr()) != 0 };
-    let (mut low, mut high) = (0, 1);
+    // Most stacks are shallow.
+    let (mut low, mut high) = (0, 3);
     while exists(high) {
         low = high;
-        high *= 2;
+        high *= 4;
     }
     while low < high {
         let middle = (low + high) / 2;
@@ -376,25 +375,38 @@ fn write_level(text: &mut Vec<u8>, level: &Level) {
             *debug.what as u8,
         )
     };
-    let mut write = |parts: &[&[u8]]| parts.iter().for_each(|part| text.extend_from_slice(part));
-    write(&[b"\n\t", source, b":"]);
+    text.extend_from_slice(b"\n\t");
+    text.extend_from_slice(source);
+    text.push(b':');
     if debug.currentline > 0 {
-        write(&[Digits::of(debug.currentline).bytes(), b":"]);
+        text.extend_from_slice(Digits::of(debug.currentline).bytes());
+        text.push(b':');
     }
     match (&level.global_name, name) {
-        (Some(global), _) => write(&[b" in function '", global.as_bytes(), b"'"]),
+        (Some(global), _) => {
+            text.extend_from_slice(b" in function '");
+            text.extend_from_slice(global.as_bytes());
+            text.push(b'\'');
+        }
         (None, Some(name)) if !name_what.is_empty() => {
-            write(&[b" in ", name_what, b" '", name, b"'"])
+            text.extend_from_slice(b" in ");
+            text.extend_from_slice(name_what);
+            text.extend_from_slice(b" '");
+            text.extend_from_slice(name);
+            text.push(b'\'');
         }
-        _ if what == b'm' => write(&[b" in main chunk"]),
+        _ if what == b'm' => text.extend_from_slice(b" in main chunk"),
         _ if what != b'C' => {
-            let line = Digits::of(debug.linedefined);
-            write(&[b" in function <", source, b":", line.bytes(), b">"])
+            text.extend_from_slice(b" in function <");
+            text.extend_from_slice(source);
+            text.push(b':');
+            text.extend_from_slice(Digits::of(debug.linedefined).bytes());
+            text.push(b'>');
         }
-        _ => write(&[b" in ?"]),
+        _ => text.extend_from_slice(b" in ?"),
     }
     if debug.istailcall != 0 {
-        write(&[b"\n\t(...tail calls...)"]);
+        text.extend_from_slice(b"\n\t(...tail calls...)");
     }
 }
 
