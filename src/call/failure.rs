@@ -103,7 +103,14 @@ pub(crate) unsafe fn raise(
     unsafe {
         // The callback may have left anything on the stack; its frame ends here.
         ffi::lua_settop(state, top);
-        let push = || push_failure(inner.as_ref(), state, with_traceback(state, failure)).is_ok();
+        let push = || {
+            push_failure(
+                inner.as_ref(),
+                state,
+                with_traceback(inner.as_ref(), state, failure),
+            )
+            .is_ok()
+        };
         let pushed = catch_unwind(AssertUnwindSafe(push)).unwrap_or_else(|payload| {
             discard(payload);
             false
@@ -142,11 +149,15 @@ pub(super) unsafe fn raise_no_memory(state: *mut ffi::lua_State) -> ! {
     }
 }
 
-unsafe fn with_traceback(state: *mut ffi::lua_State, failure: Failure) -> Failure {
+unsafe fn with_traceback(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    failure: Failure,
+) -> Failure {
     match failure {
         Failure::Error(cause) => Failure::Error(Error::CallbackError {
             // SAFETY: `state` runs the C function that raises; its stack is empty, or that of a hook, so there is room.
-            traceback: unsafe { traceback(state, state, None, 0) },
+            traceback: unsafe { traceback(inner, state, state, 0) },
             cause: shortened(cause),
         }),
         panic => panic,
@@ -161,10 +172,14 @@ unsafe fn with_traceback(state: *mut ffi::lua_State, failure: Failure) -> Failur
 ///
 /// `state` is a running state of its instance; the error object is on top.
 pub(crate) unsafe fn pop_error(state: *mut ffi::lua_State, status: c_int) -> Error {
-    // SAFETY: every state of a VM that we call into belongs to an instance.
-    let inner = unsafe { super::inner_of(state).as_ref() };
-    // SAFETY: there is an error object on top.
+    // SAFETY: there is an error object on top; every state of a VM that we call into belongs to an instance.
     unsafe {
+        if ffi::lua_type(state, -1) == ffi::LUA_TSTRING {
+            let error = from_message(status, message(state));
+            ffi::lua_pop(state, 1);
+            return error;
+        }
+        let inner = super::inner_of(state).as_ref();
         let error = match failure_at(inner, state, -1) {
             Some(Failure::Error(error)) => Ok(error.clone()),
             Some(Failure::Panic(payload)) => match payload.take() {
@@ -187,7 +202,10 @@ unsafe fn message(state: *mut ffi::lua_State) -> String {
             let mut len = 0;
             let data = ffi::lua_tolstring(state, -1, &mut len);
             let bytes = std::slice::from_raw_parts(data as *const u8, len);
-            return String::from_utf8_lossy(bytes).into_owned();
+            return match std::str::from_utf8(bytes) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+            };
         }
         let name = std::ffi::CStr::from_ptr(ffi::luaL_typename(state, -1));
         format!("<unprintable {} error>", name.to_string_lossy())

@@ -5,14 +5,15 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
-use std::fmt::Write;
+use std::io::Write;
 use std::mem::MaybeUninit;
-use std::os::raw::{c_char, c_int, c_void};
+use std::os::raw::{c_int, c_void};
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
 use super::failure::{failure_at, raise_no_memory};
-use super::push_bytes;
+use super::{push_bytes, push_key};
 use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
@@ -57,8 +58,13 @@ unsafe fn describe(state: *mut ffi::lua_State, thread: *mut ffi::lua_State, leve
             return;
         }
         let mut len = 0;
-        let data = ffi::luaL_tolstring(state, 1, &mut len);
-        let (data, len, capacity) = with_message(state, thread, level, data, len);
+        let data = if ffi::lua_type(state, 1) == ffi::LUA_TSTRING {
+            ffi::lua_tolstring(state, 1, &mut len)
+        } else {
+            ffi::luaL_tolstring(state, 1, &mut len)
+        };
+        let message = std::slice::from_raw_parts(data as *const u8, len);
+        let (data, len, capacity) = with_message(inner.as_ref(), state, thread, level, message);
         let pushed =
             push_bytes(inner.as_ref(), state, std::slice::from_raw_parts(data, len)).is_ok();
         drop(Vec::from_raw_parts(data, len, capacity));
@@ -68,68 +74,83 @@ unsafe fn describe(state: *mut ffi::lua_State, thread: *mut ffi::lua_State, leve
     }
 }
 
-/// The text of the message at `data` with a traceback of `thread`, as the parts of a vector.
+/// The text of `message` with a traceback of `thread`, as the parts of a vector.
 #[inline(never)]
 unsafe fn with_message(
+    inner: &LuaInner,
     state: *mut ffi::lua_State,
     thread: *mut ffi::lua_State,
     level: c_int,
-    data: *const c_char,
-    len: usize,
+    message: &[u8],
 ) -> (*mut u8, usize, usize) {
-    // SAFETY: the string is on the stack.
-    let message = unsafe { std::slice::from_raw_parts(data as *const u8, len) };
     // SAFETY: `describe` has asked for the places.
-    let text = unsafe { traceback(state, thread, Some(message), level) };
-    let mut bytes = std::mem::ManuallyDrop::new(text.into_bytes());
+    let text = unsafe { write_traceback(inner, state, thread, Some(message), level) };
+    let mut bytes = std::mem::ManuallyDrop::new(text);
     (bytes.as_mut_ptr(), bytes.len(), bytes.capacity())
 }
 
 struct Level {
     debug: ffi::lua_Debug,
     function: *const c_void,
-    global_name: Option<String>,
+    global_name: Option<Rc<str>>,
 }
 
-/// The traceback of `thread` from `level` on, after `message` if there is one.
+/// The traceback of `thread` from `level` on.
 ///
 /// # Safety
 ///
-/// `state` is a running state with [`STACK`] free places, or with an empty stack; `thread` is the same, or a coroutine of
-/// the same VM. Nothing in here raises.
+/// `state` is a running state of the instance with [`STACK`] free places, or with an empty stack; `thread` is the same, or a
+/// coroutine of the same VM. Nothing in here raises.
 pub(crate) unsafe fn traceback(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    thread: *mut ffi::lua_State,
+    level: c_int,
+) -> String {
+    // SAFETY: passed on.
+    let text = unsafe { write_traceback(inner, state, thread, None, level) };
+    String::from_utf8(text)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// As [`traceback`], after `message` if there is one. The bytes are those of Lua, UTF-8 or not.
+unsafe fn write_traceback(
+    inner: &LuaInner,
     state: *mut ffi::lua_State,
     thread: *mut ffi::lua_State,
     message: Option<&[u8]>,
     level: c_int,
-) -> String {
-    let mut text = String::new();
-    if let Some(message) = message {
-        text.push_str(&String::from_utf8_lossy(message));
-        text.push('\n');
-    }
-    text.push_str("stack traceback:");
+) -> Vec<u8> {
+    /// What a level takes, more or less.
+    const LINE: usize = 64;
     // SAFETY: passed on.
-    unsafe {
+    let (levels, skipped) = unsafe {
         let (mut levels, skipped) = read_levels(thread, level);
-        name_globals(super::inner_of(state).as_ref(), state, &mut levels);
-        for (i, level) in levels.iter().enumerate() {
-            if skipped > 0 && i == HEAD as usize {
-                // Lua's text does not count the level in whose place it stands.
-                let _ = write!(text, "\n\t...\t(skipping {} levels)", skipped - 1);
-            }
-            write_level(&mut text, level);
+        name_globals(inner, state, &mut levels);
+        (levels, skipped)
+    };
+    let message_len = message.map_or(0, <[u8]>::len);
+    let mut text = Vec::with_capacity(message_len + LINE * (levels.len() + 1));
+    if let Some(message) = message {
+        text.extend_from_slice(message);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(b"stack traceback:");
+    for (i, level) in levels.iter().enumerate() {
+        if skipped > 0 && i == HEAD as usize {
+            // Lua's text does not count the level in whose place it stands.
+            let _ = write!(text, "\n\t...\t(skipping {} levels)", skipped - 1);
         }
+        write_level(&mut text, level);
     }
     text
 }
 
 /// The levels to show, and how many are left out between the first [`HEAD`] and the rest.
 unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>, c_int) {
-    let mut levels = Vec::new();
     // SAFETY: in 5.4 `lua_checkstack` reports failure by its result.
     if unsafe { ffi::lua_checkstack(thread, 1) } == 0 {
-        return (levels, 0);
+        return (Vec::new(), 0);
     }
     // SAFETY: passed on.
     let depth = unsafe { depth(thread) };
@@ -139,25 +160,24 @@ unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>,
     } else {
         0
     };
+    let mut levels: Vec<Level> = Vec::with_capacity((count - skipped).max(0) as usize);
     let mut level = first;
     while level < depth {
         if skipped > 0 && level == first + HEAD {
             level += skipped;
         }
-        let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
-        // SAFETY: the level exists, so the record is filled; "f" pushes the function, which is popped.
+        // SAFETY: an empty record is a valid one. The level exists, so it is filled; "f" pushes the function, which is popped.
         unsafe {
-            if ffi::lua_getstack(thread, level, debug.as_mut_ptr()) == 0 {
-                break;
-            }
-            ffi::lua_getinfo(thread, c"Slntf".as_ptr(), debug.as_mut_ptr());
-            let function = ffi::lua_topointer(thread, -1);
-            ffi::lua_pop(thread, 1);
             levels.push(Level {
-                debug: debug.assume_init(),
-                function,
+                debug: MaybeUninit::zeroed().assume_init(),
+                function: std::ptr::null(),
                 global_name: None,
             });
+            let last = levels.last_mut().expect("one was pushed");
+            ffi::lua_getstack(thread, level, &mut last.debug);
+            ffi::lua_getinfo(thread, c"Slntf".as_ptr(), &mut last.debug);
+            last.function = ffi::lua_topointer(thread, -1);
+            ffi::lua_pop(thread, 1);
         }
         level += 1;
     }
@@ -169,10 +189,11 @@ unsafe fn depth(state: *mut ffi::lua_State) -> c_int {
     let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
     // SAFETY: `lua_getstack` only reads.
     let mut exists = |level| unsafe { ffi::lua_getstack(state, level, debug.as_mut_ptr()) != 0 };
-    let (mut low, mut high) = (0, 1);
+    // Most stacks are shallow.
+    let (mut low, mut high) = (0, 3);
     while exists(high) {
         low = high;
-        high *= 2;
+        high *= 4;
     }
     while low < high {
         let middle = (low + high) / 2;
@@ -236,13 +257,13 @@ unsafe fn is_field(
     let (module, field) = name.rsplit_once('.').unwrap_or(("_G", name));
     // SAFETY: passed on. Pushing a string may fail for want of memory, but does not raise.
     unsafe {
-        if push_bytes(inner, state, module.as_bytes()).is_err() {
+        if push_key(inner, state, module.as_bytes()).is_err() {
             return false;
         }
         ffi::lua_rawget(state, -2);
         let mut is = false;
         if ffi::lua_type(state, -1) == ffi::LUA_TTABLE
-            && push_bytes(inner, state, field.as_bytes()).is_ok()
+            && push_key(inner, state, field.as_bytes()).is_ok()
         {
             ffi::lua_rawget(state, -2);
             is = ffi::lua_topointer(state, -1) == function;
@@ -258,7 +279,7 @@ unsafe fn new_global(
     inner: &LuaInner,
     state: *mut ffi::lua_State,
     level: &Level,
-) -> Option<String> {
+) -> Option<Rc<str>> {
     let debug = &level.debug;
     // SAFETY: as in `write_level`.
     unsafe {
@@ -266,7 +287,7 @@ unsafe fn new_global(
             return None;
         }
         let name = CStr::from_ptr(debug.name).to_str().ok()?;
-        is_field(inner, state, name, level.function).then(|| name.to_owned())
+        is_field(inner, state, name, level.function).then(|| name.into())
     }
 }
 
@@ -275,17 +296,17 @@ unsafe fn new_global(
 /// A name may be out of date and is checked before use. That a function has none is taken as it is, since the mistake is
 /// only one of wording: `upvalue 'f'` in place of `function 'f'`.
 #[derive(Default)]
-pub(super) struct Names(RefCell<FxHashMap<*const c_void, Option<String>>>);
+pub(super) struct Names(RefCell<FxHashMap<*const c_void, Option<Rc<str>>>>);
 
 impl Names {
     /// Functions that are remembered at most.
     const MOST: usize = 1024;
 
-    fn recall(&self, function: *const c_void) -> Option<Option<String>> {
+    fn recall(&self, function: *const c_void) -> Option<Option<Rc<str>>> {
         self.0.borrow().get(&function).cloned()
     }
 
-    fn remember(&self, function: *const c_void, name: Option<String>) {
+    fn remember(&self, function: *const c_void, name: Option<Rc<str>>) {
         let mut names = self.0.borrow_mut();
         if names.len() >= Self::MOST {
             names.clear();
@@ -323,9 +344,9 @@ unsafe fn name_fields(state: *mut ffi::lua_State, levels: &mut [Level]) {
                 for level in levels.iter_mut().filter(|l| l.function == function) {
                     let (module, field) = (string_at(state, -4), string_at(state, -2));
                     if module == "_G" {
-                        level.global_name = Some(field);
+                        level.global_name = Some(field.into());
                     } else if level.global_name.is_none() {
-                        level.global_name = Some(format!("{module}.{field}"));
+                        level.global_name = Some(format!("{module}.{field}").into());
                     }
                 }
             }
@@ -343,30 +364,74 @@ unsafe fn string_at(state: *mut ffi::lua_State, index: c_int) -> String {
     }
 }
 
-fn write_level(text: &mut String, level: &Level) {
+fn write_level(text: &mut Vec<u8>, level: &Level) {
     let debug = &level.debug;
     // SAFETY: `lua_getinfo` has filled these with C strings that live as long as the function, which is on the stack.
     let (source, name_what, name, what) = unsafe {
         (
-            CStr::from_ptr(debug.short_src.as_ptr()).to_string_lossy(),
-            CStr::from_ptr(debug.namewhat).to_string_lossy(),
-            (!debug.name.is_null()).then(|| CStr::from_ptr(debug.name).to_string_lossy()),
+            CStr::from_ptr(debug.short_src.as_ptr()).to_bytes(),
+            CStr::from_ptr(debug.namewhat).to_bytes(),
+            (!debug.name.is_null()).then(|| CStr::from_ptr(debug.name).to_bytes()),
             *debug.what as u8,
         )
     };
-    let _ = if debug.currentline > 0 {
-        write!(text, "\n\t{source}:{}: in ", debug.currentline)
-    } else {
-        write!(text, "\n\t{source}: in ")
-    };
-    let _ = match (&level.global_name, name) {
-        (Some(global), _) => write!(text, "function '{global}'"),
-        (None, Some(name)) if !name_what.is_empty() => write!(text, "{name_what} '{name}'"),
-        _ if what == b'm' => write!(text, "main chunk"),
-        _ if what != b'C' => write!(text, "function <{source}:{}>", debug.linedefined),
-        _ => write!(text, "?"),
-    };
+    text.extend_from_slice(b"\n\t");
+    text.extend_from_slice(source);
+    text.push(b':');
+    if debug.currentline > 0 {
+        text.extend_from_slice(Digits::of(debug.currentline).bytes());
+        text.push(b':');
+    }
+    match (&level.global_name, name) {
+        (Some(global), _) => {
+            text.extend_from_slice(b" in function '");
+            text.extend_from_slice(global.as_bytes());
+            text.push(b'\'');
+        }
+        (None, Some(name)) if !name_what.is_empty() => {
+            text.extend_from_slice(b" in ");
+            text.extend_from_slice(name_what);
+            text.extend_from_slice(b" '");
+            text.extend_from_slice(name);
+            text.push(b'\'');
+        }
+        _ if what == b'm' => text.extend_from_slice(b" in main chunk"),
+        _ if what != b'C' => {
+            text.extend_from_slice(b" in function <");
+            text.extend_from_slice(source);
+            text.push(b':');
+            text.extend_from_slice(Digits::of(debug.linedefined).bytes());
+            text.push(b'>');
+        }
+        _ => text.extend_from_slice(b" in ?"),
+    }
     if debug.istailcall != 0 {
-        text.push_str("\n\t(...tail calls...)");
+        text.extend_from_slice(b"\n\t(...tail calls...)");
+    }
+}
+
+/// The decimal digits of a line's number.
+struct Digits {
+    digits: [u8; 10],
+    start: usize,
+}
+
+impl Digits {
+    fn of(number: c_int) -> Digits {
+        let mut digits = [0; 10];
+        let mut start = digits.len();
+        let mut rest = number.unsigned_abs();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return Digits { digits, start };
+            }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
     }
 }
