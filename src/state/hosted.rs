@@ -228,7 +228,8 @@ unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
     0
 }
 
-/// The blocks of instances that have ended, or could not be made, kept for finalizers that run later, where a leak detector finds them.
+/// The blocks of instances that have ended, or could not be made: kept for finalizers that run later, and here where a leak
+/// detector finds them.
 ///
 /// They cannot be freed with the VM's last memory: by then the library may be unloaded, if it is a module.
 static ENDED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
