@@ -503,7 +503,7 @@ fn a_cursor_used_in_the_middle_of_a_later_walk_is_an_error() -> Result<()> {
             let step: &mut dyn FnMut() -> bool = &mut step;
             // SAFETY: it is taken out before `step` ends.
             let step: &'static mut dyn FnMut() -> bool = unsafe { std::mem::transmute(step) };
-            STEP.with(|place| *place.borrow_mut() = Some(Box::new(move || step())));
+            STEP.with(|place| *place.borrow_mut() = Some(Box::new(step)));
             let value = self.0.load("{ 7, 8, 9 }").eval().unwrap();
             self.0.from_value::<Inner>(value).unwrap();
             STEP.with(|place| place.borrow_mut().take());

@@ -27,7 +27,7 @@ impl Lua {
     /// Makes an instance of a VM that somebody else has made, or finds the one that was made before.
     ///
     /// All instances of one VM are the same one: they share registry keys, app data and hooks. Dropping them does not close
-    /// the VM. When the host closes it, handles, keys and instances that are left are dead. (A few hundred bytes for each
+    /// the VM. When the host closes it, handles, keys and instances that are left are dead. (A few kilobytes for each
     /// such VM stay allocated, for finalizers that run late.)
     ///
     /// The instance works in the main thread of the VM, except where a function of its own was called from a coroutine.

@@ -412,13 +412,10 @@ impl Pool {
     /// One of the operations in which the collector may run.
     fn operation(&self, lua: &Lua, keys: &mut Vec<RegistryKey>) -> Result<()> {
         match self.random.below(14) {
-            0 => assert_eq!(
-                lua.create_string(format!("{:?}", self.random.below(1000)))?
-                    .as_bytes()
-                    .len()
-                    < 4,
-                true
-            ),
+            0 => {
+                let text = lua.create_string(format!("{:?}", self.random.below(1000)))?;
+                assert!(text.as_bytes().len() < 4);
+            }
             1 => drop(lua.create_function(|_, n: i64| Ok(n))?.bind(1)?),
             2 => assert_eq!(
                 lua.load("local t = {} for i = 1, 20 do t[i] = {} end return #t")
@@ -445,7 +442,7 @@ impl Pool {
                         .into_function()?,
                 )?;
                 assert_eq!(thread.resume::<_, Table>((1, 2, 3))?.raw_len(), 3);
-                assert_eq!(thread.resume::<_, ()>(()).is_ok(), true);
+                assert!(thread.resume::<_, ()>(()).is_ok());
             }
             6 => keys.push(lua.create_registry_value(self.random.below(100))?),
             7 if !keys.is_empty() => drop(keys.swap_remove(self.random.below(keys.len()))),

@@ -321,7 +321,7 @@ struct Fixture {
     object: OwnedAnyUserData,
 }
 
-struct Object(Token, i64);
+struct Object(#[allow(dead_code)] Token, i64);
 
 impl UserData for Object {
     fn add_methods<'lua, M: UserDataMethods<'lua, Self>>(methods: &mut M) {
