@@ -1,4 +1,8 @@
 //! Programs, of Lua and of safe Rust, that reach for what the library relies on.
+//!
+//! With the feature `send` values must be `Send`, which those here are not.
+
+#![cfg(not(feature = "send"))]
 
 #![cfg(not(feature = "send"))]
 
@@ -30,7 +34,7 @@ mod a_finalizer_finds_what_was_finalized_before {
     fn a_function() -> Result<()> {
         let (lua, lines) = with_output()?;
         let make = lua.create_function(|lua, ()| {
-            let kept = vec![String::from("kept")];
+            let kept = [String::from("kept")];
             lua.create_function(move |_, ()| Ok(kept.concat()))
         })?;
         lua.globals().set("make", make)?;

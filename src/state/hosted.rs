@@ -27,7 +27,7 @@ impl Lua {
     /// Makes an instance of a VM that somebody else has made, or finds the one that was made before.
     ///
     /// All instances of one VM are the same one: they share registry keys, app data and hooks. Dropping them does not close
-    /// the VM. When the host closes it, handles, keys and instances that are left are dead. (A few hundred bytes for each
+    /// the VM. When the host closes it, handles, keys and instances that are left are dead. (A few kilobytes for each
     /// such VM stay allocated, for finalizers that run late.)
     ///
     /// The instance works in the main thread of the VM, except where a function of its own was called from a coroutine.
@@ -228,7 +228,8 @@ unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
     0
 }
 
-/// The blocks of instances that have ended, or could not be made, kept for finalizers that run later, where a leak detector finds them.
+/// The blocks of instances that have ended, or could not be made: kept for finalizers that run later, and here where a leak
+/// detector finds them.
 ///
 /// They cannot be freed with the VM's last memory: by then the library may be unloaded, if it is a module.
 static ENDED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
