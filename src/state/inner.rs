@@ -70,6 +70,8 @@ pub(crate) struct LuaInner {
     pub(crate) memory: Memory,
     pub(crate) app_data: AppData,
     pub(crate) hooks: Hooks,
+    #[cfg(feature = "async")]
+    pub(crate) futures: crate::future::instance::Futures,
 }
 
 impl LuaInner {
@@ -96,6 +98,8 @@ impl LuaInner {
             memory: Memory::new(),
             app_data: AppData::default(),
             hooks: Hooks::default(),
+            #[cfg(feature = "async")]
+            futures: Default::default(),
         });
         let this = NonNull::from(Box::leak(block));
         // SAFETY: the block was just made and nothing else points to it yet.
@@ -243,6 +247,12 @@ impl LuaInner {
     /// While closing: whether proxies or guards made by finalizers are still around.
     pub(crate) fn escaped_while_closing(&self) -> bool {
         self.open.get() > CLOSING
+    }
+
+    /// There is one more owner than the one that the block was made for.
+    pub(crate) fn add_owner(&self) {
+        #[cfg(feature = "async")]
+        self.futures.add_owner();
     }
 
     /// Counts one more reason to keep the block.
