@@ -196,7 +196,7 @@ impl<'lua> Thread<'lua> {
     /// # Safety
     ///
     /// `thread` is the state of this coroutine.
-    unsafe fn status_of(&self, thread: *mut ffi::lua_State) -> ThreadStatus {
+    pub(crate) unsafe fn status_of(&self, thread: *mut ffi::lua_State) -> ThreadStatus {
         // SAFETY: plain reads.
         unsafe {
             match ffi::lua_status(thread) {

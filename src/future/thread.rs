@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem;
 use std::os::raw::c_int;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -26,20 +25,15 @@ use crate::Lua;
 #[must_use = "a coroutine does nothing unless it is polled"]
 pub struct AsyncThread<'lua, R> {
     thread: Thread<'lua>,
-    args: Args<'lua>,
+    /// The state of `thread`, which stays where it is as long as `thread` is kept.
+    state: *mut ffi::lua_State,
+    /// What the coroutine is still to be given, beside what lies on its stack.
+    args: Option<Box<Result<MultiValue<'lua>>>>,
     /// Nobody else has been given the coroutine: it ends with this, and is used again.
     is_own: bool,
     /// Counted as a driver.
     is_outside: bool,
     _results: PhantomData<R>,
-}
-
-enum Args<'lua> {
-    /// They lie on the stack of the coroutine, above its function.
-    OnStack(c_int),
-    Values(Result<MultiValue<'lua>>),
-    /// The coroutine has got them.
-    Passed,
 }
 
 /// What a coroutine has done when it comes back.
@@ -88,14 +82,19 @@ impl<'lua> Thread<'lua> {
         let args = lua
             .try_enter()
             .and_then(|_entered| args.into_lua_multi(lua));
-        AsyncThread::new(self, Args::Values(args), false)
+        AsyncThread::new(self, Some(Box::new(args)), false)
     }
 }
 
 impl<'lua, R> AsyncThread<'lua, R> {
-    fn new(thread: Thread<'lua>, args: Args<'lua>, is_own: bool) -> Self {
+    fn new(
+        thread: Thread<'lua>,
+        args: Option<Box<Result<MultiValue<'lua>>>>,
+        is_own: bool,
+    ) -> Self {
         AsyncThread {
             is_outside: thread.0.lua().inner().futures.add_driver(),
+            state: thread.thread(),
             thread,
             args,
             is_own,
@@ -116,15 +115,14 @@ impl<'lua, R> AsyncThread<'lua, R> {
         unsafe {
             let nargs = args.push_into_stack_multi(lua)?;
             let mut held = Held::adopt(state, nargs);
-            let mut this = AsyncThread::new(coroutine(lua)?, Args::Passed, true);
-            let thread = this.thread.thread();
+            let this = AsyncThread::new(coroutine(lua)?, None, true);
+            let thread = this.state;
             if ffi::lua_checkstack(thread, nargs + 1) == 0 {
                 return Err(Error::StackError);
             }
             function.0.push_onto(thread);
             ffi::lua_xmove(state, thread, nargs);
             held.release(nargs);
-            this.args = Args::OnStack(nargs);
             Ok(this)
         }
     }
@@ -134,19 +132,18 @@ impl<'lua, R> AsyncThread<'lua, R> {
         let lua = self.thread.0.lua();
         let inner = lua.inner();
         let state = inner.try_state()?;
-        let thread = self.thread.thread();
+        let thread = self.state;
         // SAFETY: the coroutine can be resumed, and is with as many arguments as lie on its stack. Resuming runs protected,
         // and leaves its results or an error object.
         unsafe {
-            if self.thread.status() != ThreadStatus::Resumable {
+            if self.thread.status_of(thread) != ThreadStatus::Resumable {
                 return Err(Error::CoroutineInactive);
             }
-            let nargs = match mem::replace(&mut self.args, Args::Passed) {
-                Args::Values(args) => move_args(lua, args?, thread)?,
-                // Lua code that remembers the coroutine from an earlier call may have started it.
-                Args::OnStack(n) if ffi::lua_status(thread) == ffi::LUA_OK => n,
-                _ if ffi::lua_status(thread) == ffi::LUA_OK => ffi::lua_gettop(thread) - 1,
-                _ => 0,
+            let nargs = match self.args.take() {
+                Some(args) => move_args(lua, (*args)?, thread)?,
+                // Not begun: its function and the arguments lie there.
+                None if ffi::lua_status(thread) == ffi::LUA_OK => ffi::lua_gettop(thread) - 1,
+                None => 0,
             };
             let _lent = inner.futures.lend(cx.waker());
             let mut nresults = 0;
@@ -217,7 +214,7 @@ impl<R> AsyncThread<'_, R> {
         let lua = self.thread.0.lua();
         let inner = lua.inner();
         let state = inner.state();
-        let thread = self.thread.thread();
+        let thread = self.state;
         // SAFETY: nothing runs on `thread` (`is_active`). The pool gets a count of its own.
         unsafe {
             if !is_blank(lua, thread) {
@@ -261,7 +258,7 @@ where
         let lua = self.thread.0.lua();
         // SAFETY: they are moved to the running state, and held there.
         unsafe {
-            let n = take_results(lua, self.thread.thread(), n, R::COUNT)?;
+            let n = take_results(lua, self.state, n, R::COUNT)?;
             let _held = Held::adopt(lua.state(), n);
             R::from_stack_multi(n, lua)
         }
@@ -289,7 +286,7 @@ where
             Step::Returned(n) => Poll::Ready(this.convert(n)),
             Step::Yielded(n) => {
                 // SAFETY: they are on top of the coroutine.
-                unsafe { ffi::lua_pop(this.thread.thread(), n) };
+                unsafe { ffi::lua_pop(this.state, n) };
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -8,6 +8,8 @@
 mod kit;
 
 mod api;
+#[cfg(feature = "async")]
+mod asynchronous;
 mod closing;
 mod crossing;
 mod cycle;
