@@ -71,9 +71,6 @@ const CFGS: [(&str, bool); 3] = [
     ("lua_ge_54", LUA_VERSION >= 504),
 ];
 
-/// Features that 0.9.9 has and that do nothing yet.
-const UNFINISHED: [(&str, bool); 1] = [("async", cfg!(feature = "async"))];
-
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
@@ -95,10 +92,5 @@ fn main() {
     }
     if LUA_VERSION != 504 {
         println!("cargo::error=only `lua54` works so far: the other Luas are still to come");
-    }
-    for (name, on) in UNFINISHED {
-        if on {
-            println!("cargo::warning=the feature `{name}` is accepted, but what it adds is still to come");
-        }
     }
 }

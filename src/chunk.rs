@@ -253,6 +253,46 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
         self.into_function()?.call(args)
     }
 
+    /// As [`Chunk::exec`], in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Chunk::call`].
+    #[cfg(feature = "async")]
+    pub async fn exec_async(self) -> Result<()> {
+        self.call_async(()).await
+    }
+
+    /// As [`Chunk::eval`], in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Chunk::call`].
+    #[cfg(feature = "async")]
+    pub async fn eval_async<R>(self) -> Result<R>
+    where
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        match self.expression() {
+            Some(expression) => expression.call_async(()).await,
+            None => self.call_async(()).await,
+        }
+    }
+
+    /// As [`Chunk::call`], in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Chunk::call`].
+    #[cfg(feature = "async")]
+    pub async fn call_async<A, R>(self, args: A) -> Result<R>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        self.into_function()?.call_async(args).await
+    }
+
     /// Loads the chunk as a function, which runs it when called.
     ///
     /// # Errors

@@ -63,6 +63,8 @@ mod call;
 mod chunk;
 mod error;
 mod function;
+#[cfg(feature = "async")]
+mod future;
 mod handle;
 mod macros;
 pub mod prelude;
@@ -81,6 +83,8 @@ mod value;
 pub use crate::chunk::{AsChunk, Chunk, ChunkMode};
 pub use crate::error::{Error, ErrorContext, ExternalError, ExternalResult, Result};
 pub use crate::function::{Function, FunctionInfo};
+#[cfg(feature = "async")]
+pub use crate::future::AsyncThread;
 #[cfg(all(feature = "weak-owned", not(feature = "send")))]
 pub use crate::handle::borrowed::{BorrowedBytes, BorrowedStr};
 #[cfg(any(feature = "unstable", feature = "weak-owned"))]

@@ -17,6 +17,10 @@ pub use crate::{
     UserDataRegistry as LuaUserDataRegistry, Value as LuaValue,
 };
 
+#[cfg(feature = "async")]
+#[doc(no_inline)]
+pub use crate::AsyncThread as LuaAsyncThread;
+
 #[cfg(any(feature = "unstable", feature = "weak-owned"))]
 #[doc(no_inline)]
 pub use crate::{

@@ -166,6 +166,8 @@ impl<'lua> Thread<'lua> {
             }
             func.0.push_to(lua)?;
             let mut held = Held::adopt(state, 1);
+            #[cfg(feature = "async")]
+            crate::future::task::drop_future_of(lua.inner(), thread);
             let status = close(thread, state);
             if status != ffi::LUA_OK {
                 ffi::lua_xmove(thread, state, 1);
@@ -183,7 +185,7 @@ impl<'lua> Thread<'lua> {
     }
 
     /// The state of this coroutine.
-    fn thread(&self) -> *mut ffi::lua_State {
+    pub(crate) fn thread(&self) -> *mut ffi::lua_State {
         // SAFETY: a plain read of the thread in our slot.
         unsafe {
             let (state, index) = self.0.peek();
@@ -194,7 +196,7 @@ impl<'lua> Thread<'lua> {
     /// # Safety
     ///
     /// `thread` is the state of this coroutine.
-    unsafe fn status_of(&self, thread: *mut ffi::lua_State) -> ThreadStatus {
+    pub(crate) unsafe fn status_of(&self, thread: *mut ffi::lua_State) -> ThreadStatus {
         // SAFETY: plain reads.
         unsafe {
             match ffi::lua_status(thread) {
@@ -210,7 +212,11 @@ impl<'lua> Thread<'lua> {
 }
 
 /// Whether a function runs on `thread`, or ever could outside of a resume: the main thread counts as running.
-unsafe fn is_active(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
+///
+/// # Safety
+///
+/// `thread` is a thread of the instance, which is open.
+pub(crate) unsafe fn is_active(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
     let inner = lua.inner();
     if thread == inner.state() || thread == inner.main_state() {
         return true;
@@ -228,7 +234,7 @@ unsafe fn is_active(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
 /// # Safety
 ///
 /// Nothing runs on `thread`; `from` is the running state.
-unsafe fn close(thread: *mut ffi::lua_State, from: *mut ffi::lua_State) -> c_int {
+pub(crate) unsafe fn close(thread: *mut ffi::lua_State, from: *mut ffi::lua_State) -> c_int {
     #[cfg(feature = "vendored")]
     // SAFETY: passed on.
     unsafe {
@@ -262,6 +268,25 @@ unsafe fn resume(
         if status != ffi::LUA_OK && status != ffi::LUA_YIELD {
             return Err(pop_thread_error(state, thread, status));
         }
+        take_results(lua, thread, nresults, wanted)
+    }
+}
+
+/// Moves the `nresults` values on top of `thread` to the running state, no more than `wanted` of them unless that is
+/// `LUA_MULTRET`, and returns how many.
+///
+/// # Safety
+///
+/// There are that many values.
+#[inline]
+pub(crate) unsafe fn take_results(
+    lua: &Lua,
+    thread: *mut ffi::lua_State,
+    mut nresults: c_int,
+    wanted: c_int,
+) -> Result<c_int> {
+    // SAFETY: passed on.
+    unsafe {
         if wanted != ffi::LUA_MULTRET && nresults > wanted {
             ffi::lua_pop(thread, nresults - wanted);
             nresults = wanted;
@@ -272,7 +297,7 @@ unsafe fn resume(
                 return Err(error);
             }
         }
-        ffi::lua_xmove(thread, state, nresults);
+        ffi::lua_xmove(thread, lua.state(), nresults);
         Ok(nresults)
     }
 }
@@ -283,7 +308,7 @@ unsafe fn resume(
 ///
 /// There is such an error object.
 #[cold]
-unsafe fn pop_thread_error(
+pub(crate) unsafe fn pop_thread_error(
     state: *mut ffi::lua_State,
     thread: *mut ffi::lua_State,
     status: c_int,

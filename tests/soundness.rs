@@ -3,7 +3,6 @@
 //! With the feature `send` values must be `Send`, which those here are not.
 
 #![cfg(not(feature = "send"))]
-
 #![cfg(not(feature = "send"))]
 
 use std::cell::RefCell;

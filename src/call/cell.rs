@@ -35,9 +35,36 @@ pub(crate) unsafe fn push<T>(
     value: T,
     metatable: Slot,
 ) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        new(inner, state, value, 0)?;
+        adorn(inner, state, metatable)
+    }
+}
+
+/// As [`push`], with a user value.
+///
+/// # Safety
+///
+/// As [`push`].
+#[cfg(feature = "async")]
+pub(crate) unsafe fn push_with_user_value<T>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    value: T,
+    metatable: Slot,
+) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        new(inner, state, value, 1)?;
+        adorn(inner, state, metatable)
+    }
+}
+
+/// Gives the cell on top its metatable. On an error it is popped.
+unsafe fn adorn(inner: &LuaInner, state: *mut ffi::lua_State, metatable: Slot) -> Result<()> {
     // SAFETY: passed on. Setting a metatable does not raise.
     unsafe {
-        new(inner, state, value)?;
         inner.slots.push(metatable, state);
         ffi::lua_setmetatable(state, -2);
         if let Err(error) = ensure_finalizer(inner, state) {
@@ -64,17 +91,22 @@ pub(crate) unsafe fn push_plain<T>(
         if mem::needs_drop::<T>() {
             push(inner, state, value, inner.internals.cell())
         } else {
-            new(inner, state, value)
+            new(inner, state, value, 0)
         }
     }
 }
 
-unsafe fn new<T>(inner: &LuaInner, state: *mut ffi::lua_State, new_value: T) -> Result<()> {
+unsafe fn new<T>(
+    inner: &LuaInner,
+    state: *mut ffi::lua_State,
+    new_value: T,
+    uservalues: c_int,
+) -> Result<()> {
     let size =
         mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN);
     // SAFETY: the memory is large enough for both, whatever `value` skips for alignment.
     unsafe {
-        let userdata = match super::new_userdata(inner, state, size, 0) {
+        let userdata = match super::new_userdata(inner, state, size, uservalues) {
             Ok(userdata) => userdata,
             Err(error) => {
                 // Before the error is on its way: the compiler would leak it if this panics.
@@ -137,6 +169,24 @@ pub(crate) unsafe fn is_gone<T>(userdata: *mut c_void) -> bool {
 pub(crate) unsafe fn instance(userdata: *mut c_void) -> NonNull<LuaInner> {
     // SAFETY: every cell begins with its header.
     unsafe { (*(userdata as *mut Header)).inner }
+}
+
+/// Pushes a metatable for cells of one kind.
+///
+/// # Safety
+///
+/// As [`push`].
+#[cfg(feature = "async")]
+pub(crate) unsafe fn make_metatable(state: *mut ffi::lua_State) -> Result<()> {
+    // SAFETY: runs protected; the closure needs no drop.
+    unsafe {
+        super::protect::protect(state, 0, 1, |state| {
+            ffi::lua_createtable(state, 0, 2);
+            super::set_function(state, c"__gc", collect);
+            ffi::lua_pushboolean(state, 0);
+            ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+        })
+    }
 }
 
 /// `__gc` of cells.

@@ -75,6 +75,23 @@ impl<'lua> Ref<'lua> {
         Ref { lua, slot }
     }
 
+    /// A reference that takes over a count of `slot`.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns a count of `slot`, which is of the open instance of `lua`.
+    #[cfg(feature = "async")]
+    pub(crate) unsafe fn adopt(lua: &'lua Lua, slot: Slot) -> Ref<'lua> {
+        lua.inner().keep_open();
+        Ref { lua, slot }
+    }
+
+    /// The slot, of which this reference owns a count.
+    #[cfg(feature = "async")]
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot
+    }
+
     /// The instance, as it was borrowed.
     #[inline(always)]
     pub(crate) fn lua(&self) -> &'lua Lua {

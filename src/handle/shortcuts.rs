@@ -75,6 +75,23 @@ impl OwnedFunction {
     pub fn call<'a, A: IntoLuaMulti<'a>, R: FromLuaMulti<'a>>(&'a self, args: A) -> Result<R> {
         proxy!(self).call(args)
     }
+
+    /// As [`Function::call_async`](crate::Function::call_async), but all of it happens when the future is polled.
+    ///
+    /// With `weak-owned` the future keeps the instance open from its first poll until it is dropped, and not before.
+    ///
+    /// # Errors
+    ///
+    /// Those of `Function::call_async`, and with `weak-owned` [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the
+    /// instance is closed.
+    #[cfg(feature = "async")]
+    pub async fn call_async<'a, A, R>(&'a self, args: A) -> Result<R>
+    where
+        A: IntoLuaMulti<'a>,
+        R: FromLuaMulti<'a> + 'a,
+    {
+        proxy!(self).call_async(args).await
+    }
 }
 
 impl OwnedThread {

@@ -45,6 +45,8 @@ pub(super) fn forget_vm(inner: &LuaInner) {
     inner.types.clear();
     inner.hooks.clear();
     inner.app_data.clear();
+    #[cfg(feature = "async")]
+    inner.futures.clear();
 }
 
 /// The object that is finalized last: Lua calls finalizers in the reverse order of their creation.

@@ -82,6 +82,8 @@ impl Lua {
         let lua = Lua(block);
         let inner = lua.inner();
         inner.safe.set(safe);
+        #[cfg(feature = "async")]
+        inner.futures.set_pool_size(options.thread_pool_size);
         let carry_panics = !options.catch_rust_panics;
         // SAFETY: the allocator and what it counts in live as long as the VM: the block is freed after closing it.
         unsafe {
@@ -129,6 +131,8 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State
         let inner = block.as_ref();
         inner.keys.open(&inner.slots, state)?;
         inner.internals.open(inner, state)?;
+        #[cfg(feature = "async")]
+        inner.futures.open(inner, state)?;
         ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
         inner.globals.set(Some(inner.slots.take(state)?));
         super::close::post_sentinel(inner, state)?;

@@ -115,7 +115,9 @@ unsafe fn open_hosted(state: *mut ffi::lua_State) -> Result<Lua> {
     };
     if let Some(block) = NonNull::new(existing) {
         // SAFETY: the block is there as long as its VM.
-        unsafe { block.as_ref() }.keep_open();
+        let inner = unsafe { block.as_ref() };
+        inner.keep_open();
+        inner.add_owner();
         return Ok(Lua(block));
     }
     let block = LuaInner::alloc();
@@ -135,6 +137,8 @@ unsafe fn open_hosted(state: *mut ffi::lua_State) -> Result<Lua> {
             return Err(error);
         }
     }
+    // The host.
+    inner.add_owner();
     Ok(Lua(block))
 }
 

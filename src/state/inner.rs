@@ -77,6 +77,8 @@ pub(crate) struct LuaInner {
     pub(crate) hooks: Hooks,
     #[cfg(feature = "serialize")]
     pub(crate) serde: crate::serde::SerdeState,
+    #[cfg(feature = "async")]
+    pub(crate) futures: crate::future::instance::Futures,
 }
 
 impl LuaInner {
@@ -108,6 +110,8 @@ impl LuaInner {
             hooks: Hooks::default(),
             #[cfg(feature = "serialize")]
             serde: Default::default(),
+            #[cfg(feature = "async")]
+            futures: Default::default(),
         });
         let this = NonNull::from(Box::leak(block));
         // SAFETY: the block was just made and nothing else points to it yet.
@@ -278,6 +282,12 @@ impl LuaInner {
     /// While closing: whether proxies or guards made by finalizers are still around.
     pub(crate) fn escaped_while_closing(&self) -> bool {
         self.open.get() > CLOSING
+    }
+
+    /// There is one more owner than the one that the block was made for.
+    pub(crate) fn add_owner(&self) {
+        #[cfg(feature = "async")]
+        self.futures.add_owner();
     }
 
     /// Counts one more reason to keep the block.

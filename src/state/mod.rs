@@ -138,6 +138,8 @@ impl Lua {
 impl Drop for Lua {
     #[inline]
     fn drop(&mut self) {
+        #[cfg(feature = "async")]
+        self.inner().futures.owner_gone(self.inner());
         // SAFETY: a `Lua` that is dropped is an owner and holds one count.
         unsafe { LuaInner::let_close(self.0) }
     }

@@ -22,7 +22,8 @@ pub struct LuaOptions {
     ///
     /// A panic that is caught and then handed to Rust, as an error or as a value, goes on there in any case.
     pub catch_rust_panics: bool,
-    /// How many finished coroutines are kept for async functions to use again. Default: 0.
+    /// How many finished coroutines are kept for async calls to use again, if that is more than the 256 that are kept
+    /// anyway. Default: 0.
     pub thread_pool_size: usize,
 }
 

@@ -3,6 +3,8 @@
 use super::Table;
 use crate::error::Result;
 use crate::function::Function;
+#[cfg(feature = "async")]
+use crate::future::{call_boxed, LocalBoxFuture};
 use crate::value::{FromLuaMulti, IntoLuaMulti};
 
 mod sealed {
@@ -41,6 +43,39 @@ pub trait TableExt<'lua>: sealed::Sealed {
     where
         A: IntoLuaMulti<'lua>,
         R: FromLuaMulti<'lua>;
+
+    /// As `call`, in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `call`.
+    #[cfg(feature = "async")]
+    fn call_async<A, R>(&self, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua;
+
+    /// As `call_method`, in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `call_method`.
+    #[cfg(feature = "async")]
+    fn call_async_method<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua;
+
+    /// As `call_function`, in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `call_function`.
+    #[cfg(feature = "async")]
+    fn call_async_function<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua;
 }
 
 impl<'lua> TableExt<'lua> for Table<'lua> {
@@ -67,5 +102,33 @@ impl<'lua> TableExt<'lua> for Table<'lua> {
         R: FromLuaMulti<'lua>,
     {
         self.get::<_, Function>(name)?.call(args)
+    }
+
+    #[cfg(feature = "async")]
+    fn call_async<A, R>(&self, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        // Calling a value is the same whatever it is.
+        call_boxed(Ok(Function(self.0.clone())), args)
+    }
+
+    #[cfg(feature = "async")]
+    fn call_async_method<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        call_boxed(self.get(name), (self, args))
+    }
+
+    #[cfg(feature = "async")]
+    fn call_async_function<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        call_boxed(self.get(name), args)
     }
 }

@@ -4,6 +4,8 @@ use super::{AnyUserData, MetaMethod};
 use crate::call::protect::protect;
 use crate::error::{Error, Result};
 use crate::function::Function;
+#[cfg(feature = "async")]
+use crate::future::{call_boxed, LocalBoxFuture};
 use crate::stack::Held;
 use crate::value::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, Value};
 
@@ -87,6 +89,39 @@ pub trait AnyUserDataExt<'lua>: sealed::Sealed {
     where
         A: IntoLuaMulti<'lua>,
         R: FromLuaMulti<'lua>;
+
+    /// As `call`, in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `call`.
+    #[cfg(feature = "async")]
+    fn call_async<A, R>(&self, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua;
+
+    /// As `call_method`, in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `call_method`.
+    #[cfg(feature = "async")]
+    fn call_async_method<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua;
+
+    /// As `call_function`, in a coroutine: see [`Function::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// Those of `call_function`.
+    #[cfg(feature = "async")]
+    fn call_async_function<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua;
 }
 
 impl<'lua> AnyUserDataExt<'lua> for AnyUserData<'lua> {
@@ -152,6 +187,34 @@ impl<'lua> AnyUserDataExt<'lua> for AnyUserData<'lua> {
         R: FromLuaMulti<'lua>,
     {
         function(self.get(name)?)?.call(args)
+    }
+
+    #[cfg(feature = "async")]
+    fn call_async<A, R>(&self, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        let function = self.check(MetaMethod::Call, "call");
+        call_boxed(function.map(|()| Function(self.0.clone())), args)
+    }
+
+    #[cfg(feature = "async")]
+    fn call_async_method<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        call_boxed(self.get(name).and_then(function), (self, args))
+    }
+
+    #[cfg(feature = "async")]
+    fn call_async_function<A, R>(&self, name: &str, args: A) -> LocalBoxFuture<'lua, Result<R>>
+    where
+        A: IntoLuaMulti<'lua>,
+        R: FromLuaMulti<'lua> + 'lua,
+    {
+        call_boxed(self.get(name).and_then(function), args)
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) unsafe extern "C-unwind" fn index(state: *mut ffi::lua_State) -> c_in
             ffi::LUA_TFUNCTION => {
                 ffi::lua_pushvalue(state, OWN);
                 ffi::lua_insert(state, 1);
-                ffi::lua_call(state, 2, 1);
+                ffi::lua_callk(state, 2, 1, 1, Some(go_on));
                 1
             }
             ffi::LUA_TTABLE => {
@@ -72,7 +72,7 @@ pub(super) unsafe extern "C-unwind" fn new_index(state: *mut ffi::lua_State) -> 
             ffi::LUA_TFUNCTION => {
                 ffi::lua_pushvalue(state, OWN);
                 ffi::lua_insert(state, 1);
-                ffi::lua_call(state, 3, 0);
+                ffi::lua_callk(state, 3, 0, 0, Some(go_on));
                 0
             }
             ffi::LUA_TTABLE => {
@@ -82,6 +82,11 @@ pub(super) unsafe extern "C-unwind" fn new_index(state: *mut ffi::lua_State) -> 
             _ => unknown_field(state, c"attempt to set an unknown field '"),
         }
     }
+}
+
+/// Goes on after what the type has itself has yielded: with `n` results.
+unsafe extern "C-unwind" fn go_on(_: *mut ffi::lua_State, _: c_int, n: ffi::lua_KContext) -> c_int {
+    n as c_int
 }
 
 /// Raises an error about the field whose key is at index 2.

@@ -30,14 +30,14 @@ pub(crate) struct Target {
 pub(crate) type Push<'lua> = unsafe fn(&'lua Lua, Box<dyn Any>, Target) -> Result<()>;
 
 /// A closure of the user with what it takes to call it.
-struct Named<S, F> {
-    access: S,
-    name: Box<str>,
-    func: F,
+pub(super) struct Named<S, F> {
+    pub(super) access: S,
+    pub(super) name: Box<str>,
+    pub(super) func: F,
 }
 
 impl<S, F> Named<S, F> {
-    fn new<T>(func: Box<dyn Any>, target: Target) -> Named<S, F>
+    pub(super) fn new<T>(func: Box<dyn Any>, target: Target) -> Named<S, F>
     where
         S: Access<T>,
         F: 'static,
@@ -49,7 +49,12 @@ impl<S, F> Named<S, F> {
         }
     }
 
-    fn call<'c>(&'c self, lua: &'c Lua, state: *mut ffi::lua_State, nargs: c_int) -> Call<'c> {
+    pub(super) fn call<'c>(
+        &'c self,
+        lua: &'c Lua,
+        state: *mut ffi::lua_State,
+        nargs: c_int,
+    ) -> Call<'c> {
         Call {
             inner: lua.inner(),
             state,
@@ -59,7 +64,7 @@ impl<S, F> Named<S, F> {
     }
 }
 
-fn unbox<F: 'static>(func: Box<dyn Any>) -> F {
+pub(super) fn unbox<F: 'static>(func: Box<dyn Any>) -> F {
     let func = func.downcast::<F>();
     *func.unwrap_or_else(|_| unreachable!("stored together with the function that unboxes it"))
 }
@@ -173,7 +178,7 @@ fn not_recursive<F>(func: &RefCell<F>) -> Result<std::cell::RefMut<'_, F>> {
 }
 
 /// Access for what takes no `self`.
-struct NoSelf;
+pub(super) struct NoSelf;
 
 pub(crate) unsafe fn push_function<'lua, F, A, R>(
     lua: &'lua Lua,

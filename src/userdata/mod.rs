@@ -21,6 +21,8 @@ mod index;
 mod meta;
 pub(crate) mod metatable;
 mod method;
+#[cfg(feature = "async")]
+mod method_async;
 mod refs;
 pub(crate) mod registry;
 mod traits;

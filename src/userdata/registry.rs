@@ -5,9 +5,13 @@
 
 use std::any::{type_name, Any};
 use std::cell::RefCell;
+#[cfg(feature = "async")]
+use std::future::Future;
 use std::marker::PhantomData;
 
 use super::method::{self, Push};
+#[cfg(feature = "async")]
+use super::method_async;
 use super::wrappers::{BySerial, ByType};
 use super::{AnyUserData, UserDataFields, UserDataMethods};
 use crate::error::Result;
@@ -253,6 +257,86 @@ macro_rules! registry {
             {
                 let push = method::push_function_mut::<F, A, R>;
                 let function = RefCell::new(function);
+                self.entries.meta_methods.push(entry::<T>(name, function, push));
+            }
+
+            #[cfg(feature = "async")]
+            fn add_async_method<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+            where
+                'lua: 's,
+                T: 'static,
+                M: Fn(&'lua Lua, &'s T, A) -> MR + MaybeSend + 'static,
+                A: FromLuaMulti<'lua>,
+                MR: Future<Output = Result<R>> + 's,
+                R: IntoLuaMulti<'lua>,
+            {
+                let push = method_async::push_method::<T, M, A, MR, R>;
+                self.entries.methods.push(entry::<T>(name, method, push));
+            }
+
+            #[cfg(feature = "async")]
+            fn add_async_method_mut<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+            where
+                'lua: 's,
+                T: 'static,
+                M: Fn(&'lua Lua, &'s mut T, A) -> MR + MaybeSend + 'static,
+                A: FromLuaMulti<'lua>,
+                MR: Future<Output = Result<R>> + 's,
+                R: IntoLuaMulti<'lua>,
+            {
+                let push = method_async::push_method_mut::<T, M, A, MR, R>;
+                self.entries.methods.push(entry::<T>(name, method, push));
+            }
+
+            #[cfg(feature = "async")]
+            fn add_async_function<F, A, FR, R>(&mut self, name: impl AsRef<str>, function: F)
+            where
+                F: Fn(&'lua Lua, A) -> FR + MaybeSend + 'static,
+                A: FromLuaMulti<'lua>,
+                FR: Future<Output = Result<R>> + 'lua,
+                R: IntoLuaMulti<'lua>,
+            {
+                let push = method_async::push_function::<F, A, FR, R>;
+                self.entries.methods.push(entry::<T>(name, function, push));
+            }
+
+            #[cfg(feature = "async")]
+            fn add_async_meta_method<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+            where
+                'lua: 's,
+                T: 'static,
+                M: Fn(&'lua Lua, &'s T, A) -> MR + MaybeSend + 'static,
+                A: FromLuaMulti<'lua>,
+                MR: Future<Output = Result<R>> + 's,
+                R: IntoLuaMulti<'lua>,
+            {
+                let push = method_async::push_method::<T, M, A, MR, R>;
+                self.entries.meta_methods.push(entry::<T>(name, method, push));
+            }
+
+            #[cfg(feature = "async")]
+            fn add_async_meta_method_mut<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+            where
+                'lua: 's,
+                T: 'static,
+                M: Fn(&'lua Lua, &'s mut T, A) -> MR + MaybeSend + 'static,
+                A: FromLuaMulti<'lua>,
+                MR: Future<Output = Result<R>> + 's,
+                R: IntoLuaMulti<'lua>,
+            {
+                let push = method_async::push_method_mut::<T, M, A, MR, R>;
+                self.entries.meta_methods.push(entry::<T>(name, method, push));
+            }
+
+            #[cfg(feature = "async")]
+            fn add_async_meta_function<F, A, FR, R>(&mut self, name: impl AsRef<str>, function: F)
+            where
+                F: Fn(&'lua Lua, A) -> FR + MaybeSend + 'static,
+                A: FromLuaMulti<'lua>,
+                FR: Future<Output = Result<R>> + 'lua,
+                R: IntoLuaMulti<'lua>,
+            {
+                let push = method_async::push_function::<F, A, FR, R>;
                 self.entries.meta_methods.push(entry::<T>(name, function, push));
             }
 

@@ -1,5 +1,8 @@
 //! [`UserData`], and what its methods register with.
 
+#[cfg(feature = "async")]
+use std::future::Future;
+
 use super::{AnyUserData, UserDataRegistry};
 use crate::error::Result;
 use crate::types::MaybeSend;
@@ -128,6 +131,71 @@ pub trait UserDataMethods<'lua, T> {
     where
         F: FnMut(&'lua Lua, A) -> Result<R> + MaybeSend + 'static,
         A: FromLuaMulti<'lua>,
+        R: IntoLuaMulti<'lua>;
+
+    /// Adds a method that reads the value and returns a future: `userdata:name(...)` waits for it, as the functions of
+    /// [`Lua::create_async_function`] do.
+    ///
+    /// The value stays borrowed until the future is dropped. It cannot be one that a scope lends.
+    #[cfg(feature = "async")]
+    fn add_async_method<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+    where
+        'lua: 's,
+        T: 'static,
+        M: Fn(&'lua Lua, &'s T, A) -> MR + MaybeSend + 'static,
+        A: FromLuaMulti<'lua>,
+        MR: Future<Output = Result<R>> + 's,
+        R: IntoLuaMulti<'lua>;
+
+    /// Adds a method that changes the value and returns a future. See [`UserDataMethods::add_async_method`].
+    #[cfg(feature = "async")]
+    fn add_async_method_mut<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+    where
+        'lua: 's,
+        T: 'static,
+        M: Fn(&'lua Lua, &'s mut T, A) -> MR + MaybeSend + 'static,
+        A: FromLuaMulti<'lua>,
+        MR: Future<Output = Result<R>> + 's,
+        R: IntoLuaMulti<'lua>;
+
+    /// Adds a function that returns a future: see [`UserDataMethods::add_function`] and [`Lua::create_async_function`].
+    #[cfg(feature = "async")]
+    fn add_async_function<F, A, FR, R>(&mut self, name: impl AsRef<str>, function: F)
+    where
+        F: Fn(&'lua Lua, A) -> FR + MaybeSend + 'static,
+        A: FromLuaMulti<'lua>,
+        FR: Future<Output = Result<R>> + 'lua,
+        R: IntoLuaMulti<'lua>;
+
+    /// Adds a metamethod that reads the value and returns a future. See [`UserDataMethods::add_async_method`].
+    #[cfg(feature = "async")]
+    fn add_async_meta_method<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+    where
+        'lua: 's,
+        T: 'static,
+        M: Fn(&'lua Lua, &'s T, A) -> MR + MaybeSend + 'static,
+        A: FromLuaMulti<'lua>,
+        MR: Future<Output = Result<R>> + 's,
+        R: IntoLuaMulti<'lua>;
+
+    /// Adds a metamethod that changes the value and returns a future. See [`UserDataMethods::add_async_method`].
+    #[cfg(feature = "async")]
+    fn add_async_meta_method_mut<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
+    where
+        'lua: 's,
+        T: 'static,
+        M: Fn(&'lua Lua, &'s mut T, A) -> MR + MaybeSend + 'static,
+        A: FromLuaMulti<'lua>,
+        MR: Future<Output = Result<R>> + 's,
+        R: IntoLuaMulti<'lua>;
+
+    /// Adds a metamethod as a function that returns a future. See [`UserDataMethods::add_meta_function`].
+    #[cfg(feature = "async")]
+    fn add_async_meta_function<F, A, FR, R>(&mut self, name: impl AsRef<str>, function: F)
+    where
+        F: Fn(&'lua Lua, A) -> FR + MaybeSend + 'static,
+        A: FromLuaMulti<'lua>,
+        FR: Future<Output = Result<R>> + 'lua,
         R: IntoLuaMulti<'lua>;
 
     /// Adds the methods of another type, which must find their values in userdata of this one.

@@ -409,6 +409,72 @@ unsafe fn find_exclusive<'a, T: 'static>(
     Err(call.bad_self(Error::UserDataTypeMismatch))
 }
 
+/// The `self` of an async method, borrowed for as long as the guard lives.
+///
+/// # Safety
+///
+/// As [`Access::shared`]; somebody keeps the userdata for longer than the guard.
+#[cfg(feature = "async")]
+pub(super) unsafe fn keep_shared<'a, T: 'static>(
+    access: &ByType,
+    call: Call<'_>,
+) -> Result<Shared<'a, T>> {
+    // SAFETY: passed on.
+    unsafe {
+        if let Some(Ok(this)) = access.seen::<T>(call).map(RefCell::try_borrow) {
+            return Ok(Shared::Plain(this));
+        }
+        refuse_lent(call)?;
+        find_shared(access, call)
+    }
+}
+
+/// As [`keep_shared`], mutably.
+///
+/// # Safety
+///
+/// As [`keep_shared`].
+#[cfg(feature = "async")]
+pub(super) unsafe fn keep_exclusive<'a, T: 'static>(
+    access: &ByType,
+    call: Call<'_>,
+) -> Result<Exclusive<'a, T>> {
+    // SAFETY: passed on.
+    unsafe {
+        if let Some(Ok(this)) = access.seen::<T>(call).map(RefCell::try_borrow_mut) {
+            return Ok(Exclusive::Plain(this));
+        }
+        refuse_lent(call)?;
+        find_exclusive(access, call)
+    }
+}
+
+/// A future may outlast a scope, and so must not borrow what the scope has lent.
+#[cfg(feature = "async")]
+unsafe fn refuse_lent(call: Call<'_>) -> Result<()> {
+    // SAFETY: passed on; what `find` returns is a cell.
+    unsafe {
+        let found = call.find()?;
+        let is_static = matches!(found.key, TypeKey::Static(_));
+        if is_static && cell::kind(found.userdata) == Kind::Value {
+            return Ok(());
+        }
+        Err(Error::runtime(
+            "asynchronous methods are not supported for userdata that a scope lends",
+        ))
+    }
+}
+
+#[cfg(feature = "async")]
+impl<T> crate::future::task::Guard for Shared<'_, T> {
+    const IS_BORROW: bool = true;
+}
+
+#[cfg(feature = "async")]
+impl<T> crate::future::task::Guard for Exclusive<'_, T> {
+    const IS_BORROW: bool = true;
+}
+
 /// Access to the one value of a scope that a metatable is made for, which may be of a type that is not `'static`.
 pub(crate) struct BySerial(u64);
 

@@ -9,6 +9,8 @@ mod kit;
 mod scale;
 
 mod api;
+#[cfg(feature = "async")]
+mod asynchronous;
 mod closing;
 mod crossing;
 mod cycle;

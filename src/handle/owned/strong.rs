@@ -18,6 +18,7 @@ impl OwnedRef {
     /// Moves the slot of `proxy` into a handle.
     pub(crate) fn new(proxy: Ref) -> OwnedRef {
         let (lua, slot) = proxy.into_parts();
+        lua.inner().add_owner();
         // The count in `open` that the proxy had is now that of an owner.
         OwnedRef {
             lua: Lua(lua.0),
