@@ -537,3 +537,23 @@ mod a_program_ends_the_process {
         );
     }
 }
+
+#[test]
+fn warnings_in_the_middle_of_warnings_do_not_overflow_the_stack() -> Result<()> {
+    let lua = Lua::new();
+    let seen = Rc::new(RefCell::new(0));
+    let counter = seen.clone();
+    lua.set_warning_function(move |lua, _, _| {
+        *counter.borrow_mut() += 1;
+        if *counter.borrow() > 10_000 {
+            return Ok(());
+        }
+        // The collector goes on, to the next finalizer that fails.
+        lua.load("for i = 1, 100 do setmetatable({}, { __gc = error }) end collectgarbage()")
+            .exec()
+    });
+    let program = "for i = 1, 100 do setmetatable({}, { __gc = error }) end collectgarbage()";
+    lua.load(program).exec()?;
+    assert!(*seen.borrow() > 0);
+    Ok(())
+}

@@ -128,6 +128,8 @@ pub(crate) struct Hooks {
     /// The thread that `hook` is for. Only compared: the thread may be gone.
     thread: Cell<*mut ffi::lua_State>,
     pub(super) warning: RefCell<Option<WarningFunction>>,
+    /// How many warnings are being given to the function, each in the middle of the one before.
+    pub(super) warnings: Cell<u32>,
 }
 
 impl Default for Hooks {
@@ -136,6 +138,7 @@ impl Default for Hooks {
             hook: RefCell::new(None),
             thread: Cell::new(ptr::null_mut()),
             warning: RefCell::new(None),
+            warnings: Cell::new(0),
         }
     }
 }

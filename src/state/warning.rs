@@ -27,7 +27,8 @@ impl Lua {
     /// Warnings come from the library function `warn`, from [`Lua::warning`] and from the collector, for errors in
     /// finalizers. What `callback` returns as an error is raised by `warn`, and a panic passes through it as through any
     /// function; warnings that come from elsewhere have no caller to tell, and both are dropped. (That includes all
-    /// warnings of a VM made by a host, [`Lua::init_from_ptr`], which has a `warn` of its own.)
+    /// warnings of a VM made by a host, [`Lua::init_from_ptr`], which has a `warn` of its own.) A warning in the middle of
+    /// another one, of another, and so on, is dropped at some depth.
     ///
     /// # Examples
     ///
@@ -90,11 +91,21 @@ unsafe extern "C-unwind" fn receive(inner: *mut c_void, msg: *const c_char, more
     }
     // SAFETY: a C string of Lua's.
     let msg = unsafe { CStr::from_ptr(msg) };
+    let depth = &inner.hooks.warnings;
+    if depth.get() == DEEPEST {
+        return;
+    }
+    depth.set(depth.get() + 1);
     let outcome = catch_unwind(AssertUnwindSafe(|| send(inner.lend(), msg, more != 0)));
+    depth.set(depth.get() - 1);
     if let Err(payload) = outcome {
         discard(payload);
     }
 }
+
+/// What the Rust function does with a warning of the collector's may let the collector go on, to the next finalizer that
+/// fails. Lua does not count these calls.
+const DEEPEST: u32 = 8;
 
 /// Gives a warning to the Rust function.
 fn send(lua: &Lua, msg: &CStr, more: bool) -> Result<()> {
