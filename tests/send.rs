@@ -2,6 +2,7 @@
 #![cfg(all(feature = "weak-owned", feature = "send"))]
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -65,9 +66,12 @@ fn handles_outlive_the_instance_on_other_threads() -> Result<()> {
     let lua = Lua::new();
     let handle = lua.globals().into_owned();
     let weak = lua.weak();
-    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let closed = Arc::new(AtomicBool::new(false));
+    let seen = closed.clone();
     let thread = thread::spawn(move || {
-        wait.recv().unwrap();
+        while !seen.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
         assert!(!handle.is_alive());
         assert!(!weak.is_alive());
         let set: HashSet<_> = [handle.clone(), handle.clone()].into();
@@ -76,7 +80,7 @@ fn handles_outlive_the_instance_on_other_threads() -> Result<()> {
         handle
     });
     drop(lua);
-    go.send(()).unwrap();
+    closed.store(true, Ordering::Release);
     let handle = thread.join().unwrap();
     assert!(matches!(
         handle.upgrade_in(&Lua::new()),
