@@ -266,8 +266,8 @@ where
 }
 
 // Nothing in here is pinned: `R` is only what comes out.
-impl<'lua, R> AsyncThread<'lua, R> {
-    fn unpin<'a>(self: Pin<&'a mut Self>) -> &'a mut Self {
+impl<R> AsyncThread<'_, R> {
+    fn unpin(self: Pin<&mut Self>) -> &mut Self {
         // SAFETY: see above.
         unsafe { self.get_unchecked_mut() }
     }
