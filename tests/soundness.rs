@@ -500,6 +500,43 @@ mod without_memory {
         }
         Ok(())
     }
+
+    /// Each value dies where there is no memory to make a userdata of it, and does the same with one more.
+    #[test]
+    #[cfg(feature = "weak-owned")]
+    fn destructors_find_stack() -> Result<()> {
+        use mlua::OwnedFunction;
+        use std::cell::Cell;
+
+        thread_local!(static LEFT: Cell<u32> = const { Cell::new(20) });
+
+        struct Dying(OwnedFunction);
+
+        impl UserData for Dying {}
+
+        impl Drop for Dying {
+            fn drop(&mut self) {
+                if LEFT.replace(LEFT.get().saturating_sub(1)) > 0 {
+                    let next = Dying(self.0.clone());
+                    let called = self.0.upgrade().call::<_, ()>((1, 2, 3, next));
+                    assert!(called.is_err());
+                }
+            }
+        }
+
+        let lua = Lua::new();
+        let f: Function = lua.load("return function() end").eval()?;
+        let first = Dying(f.clone().into_owned());
+        LEFT.set(0);
+        lua.create_userdata(Dying(f.clone().into_owned()))?;
+        lua.gc_collect()?;
+        LEFT.set(20);
+        lua.set_memory_limit(1)?;
+        assert!(f.call::<_, ()>((1, 2, 3, first)).is_err());
+        assert_eq!(LEFT.get(), 0);
+        lua.set_memory_limit(0)?;
+        Ok(())
+    }
 }
 
 mod an_error_handed_on_without_end {
