@@ -171,6 +171,120 @@ mod the_stack_has_room {
         );
         Ok(())
     }
+    #[cfg(feature = "weak-owned")]
+    thread_local!(static FUNCTION: RefCell<Option<mlua::OwnedFunction>> = const { RefCell::new(None) });
+
+    /// A call from where no `Lua` is at hand.
+    #[cfg(feature = "weak-owned")]
+    fn call<A, R>(args: A) -> Result<R>
+    where
+        A: for<'a> mlua::IntoLuaMulti<'a>,
+        R: for<'a> mlua::FromLuaMulti<'a>,
+    {
+        let function = FUNCTION.with_borrow(|function| function.clone()).unwrap();
+        let result = function.upgrade().call(args);
+        result
+    }
+
+    #[cfg(feature = "weak-owned")]
+    fn with_function<'lua>(lua: &'lua Lua, source: &str) -> Result<Function<'lua>> {
+        let function: Function = lua.load(source).eval()?;
+        FUNCTION.set(Some(function.clone().into_owned()));
+        Ok(function)
+    }
+
+    /// Each type calls Lua with one more while it is registered.
+    #[test]
+    #[cfg(feature = "weak-owned")]
+    fn for_types_registered_in_the_middle_of_a_push() -> Result<()> {
+        struct Nested<T>(std::marker::PhantomData<T>);
+
+        impl<T> Nested<T> {
+            fn new() -> Self {
+                Nested(std::marker::PhantomData)
+            }
+        }
+
+        impl UserData for Nested<()> {}
+
+        impl<T: 'static> UserData for Nested<(T,)>
+        where
+            Nested<T>: UserData,
+        {
+            fn add_methods<'lua, M: UserDataMethods<'lua, Self>>(_: &mut M) {
+                call::<_, ()>((1, 2, 3, Nested::<T>::new())).unwrap();
+            }
+        }
+
+        let lua = Lua::new();
+        with_function(&lua, "return function() end")?;
+        type Deep = ((((((((((((),),),),),),),),),),),);
+        call::<_, ()>((1, 2, 3, Nested::<Deep>::new()))
+    }
+
+    /// The hasher of each map makes one more map.
+    #[test]
+    #[cfg(feature = "weak-owned")]
+    fn for_maps_made_in_the_middle_of_reading_results() -> Result<()> {
+        use std::cell::Cell;
+        use std::collections::HashMap;
+        use std::hash::{BuildHasher, DefaultHasher};
+
+        type Results = (i32, i32, i32, HashMap<i32, i32, Calling>);
+
+        thread_local!(static DEPTH: Cell<u32> = const { Cell::new(0) });
+
+        struct Calling;
+
+        impl Default for Calling {
+            fn default() -> Self {
+                if DEPTH.replace(DEPTH.get() + 1) < 50 {
+                    call::<_, Results>(()).unwrap();
+                }
+                Calling
+            }
+        }
+
+        impl BuildHasher for Calling {
+            type Hasher = DefaultHasher;
+
+            fn build_hasher(&self) -> DefaultHasher {
+                DefaultHasher::new()
+            }
+        }
+
+        let lua = Lua::new();
+        with_function(&lua, "return function() return 1, 2, 3, {} end")?;
+        call::<_, Results>(()).map(|_| ())
+    }
+
+    /// A value that is missing resumes one more coroutine.
+    #[test]
+    fn for_values_made_of_missing_results() -> Result<()> {
+        use mlua::{FromLua, Thread, Value};
+        use std::cell::Cell;
+
+        thread_local!(static DEPTH: Cell<u32> = const { Cell::new(0) });
+
+        struct Missing;
+
+        impl<'lua> FromLua<'lua> for Missing {
+            fn from_lua(_: Value<'lua>, lua: &'lua Lua) -> Result<Self> {
+                if DEPTH.replace(DEPTH.get() + 1) < 20 {
+                    let make: Function = lua.globals().get("make")?;
+                    let (_, _, _, Missing) = make
+                        .call::<_, Thread>(())?
+                        .resume::<_, (i32, i32, i32, Missing)>(())?;
+                }
+                Ok(Missing)
+            }
+        }
+
+        let lua = Lua::new();
+        lua.load("function make() return coroutine.create(function() return 1, 2, 3 end) end")
+            .exec()?;
+        Missing::from_lua(Value::Nil, &lua).map(|_| ())
+    }
 }
 
 /// `FromLuaMulti::COUNT` is hidden, but anybody can set it.
@@ -384,6 +498,43 @@ mod without_memory {
             lua.load(program).call::<_, ()>(target)?;
             assert_eq!(*drops.borrow(), i as u32 + 1);
         }
+        Ok(())
+    }
+
+    /// Each value dies where there is no memory to make a userdata of it, and does the same with one more.
+    #[test]
+    #[cfg(feature = "weak-owned")]
+    fn destructors_find_stack() -> Result<()> {
+        use mlua::OwnedFunction;
+        use std::cell::Cell;
+
+        thread_local!(static LEFT: Cell<u32> = const { Cell::new(20) });
+
+        struct Dying(OwnedFunction);
+
+        impl UserData for Dying {}
+
+        impl Drop for Dying {
+            fn drop(&mut self) {
+                if LEFT.replace(LEFT.get().saturating_sub(1)) > 0 {
+                    let next = Dying(self.0.clone());
+                    let called = self.0.upgrade().call::<_, ()>((1, 2, 3, next));
+                    assert!(called.is_err());
+                }
+            }
+        }
+
+        let lua = Lua::new();
+        let f: Function = lua.load("return function() end").eval()?;
+        let first = Dying(f.clone().into_owned());
+        LEFT.set(0);
+        lua.create_userdata(Dying(f.clone().into_owned()))?;
+        lua.gc_collect()?;
+        LEFT.set(20);
+        lua.set_memory_limit(1)?;
+        assert!(f.call::<_, ()>((1, 2, 3, first)).is_err());
+        assert_eq!(LEFT.get(), 0);
+        lua.set_memory_limit(0)?;
         Ok(())
     }
 }

@@ -110,7 +110,7 @@ unsafe fn new<T>(
             Ok(userdata) => userdata,
             Err(error) => {
                 // Before the error is on its way: the compiler would leak it if this panics.
-                drop(new_value);
+                super::drop_unused(inner, state, new_value);
                 return Err(error);
             }
         };

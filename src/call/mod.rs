@@ -13,7 +13,7 @@ pub(crate) mod traceback;
 
 use crate::error::Result;
 use crate::handle::slots::Slot;
-use crate::state::LuaInner;
+use crate::state::{LuaInner, STACK_RESERVE};
 use protect::protect;
 
 /// The metatables of the library's own userdata. Their slots are never freed.
@@ -163,6 +163,23 @@ pub(crate) unsafe fn new_userdata(
             ffi::lua_newuserdatauv(state, size, uservalues)
         })
     }
+}
+
+/// Drops a value of the user that there was no memory for, with stack for its destructor, which a memory limit does not
+/// concern; leaks it if there is none.
+///
+/// # Safety
+///
+/// `state` is a running state of the instance.
+#[cold]
+pub(crate) unsafe fn drop_unused<T>(inner: &LuaInner, state: *mut ffi::lua_State, value: T) {
+    // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
+    let check = || unsafe { ffi::lua_checkstack(state, STACK_RESERVE) };
+    if std::mem::needs_drop::<T>() && inner.memory.without_limit(check) == 0 {
+        std::mem::forget(value);
+        return;
+    }
+    drop(value)
 }
 
 /// Up to this size an allocation of our own allocator is taken not to fail ([`LuaInner::infallible_memory`]).

@@ -15,7 +15,7 @@ use std::ptr;
 use super::types::{metatable_of, Found, TypeKey};
 use crate::call::callback::upvalue;
 use crate::call::cell::run_drop;
-use crate::call::new_userdata;
+use crate::call::{drop_unused, new_userdata};
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
 use crate::state::close::ensure_finalizer;
@@ -71,7 +71,13 @@ pub(crate) unsafe fn push<P>(
 ) -> Result<()> {
     // SAFETY: the memory is large enough. Setting a metatable does not raise.
     unsafe {
-        let userdata = new_userdata(inner, state, size::<P>(), USER_VALUES)?;
+        let userdata = match new_userdata(inner, state, size::<P>(), USER_VALUES) {
+            Ok(userdata) => userdata,
+            Err(error) => {
+                drop_unused(inner, state, value);
+                return Err(error);
+            }
+        };
         write(userdata, value, kind);
         inner.slots.push(metatable, state);
         ffi::lua_setmetatable(state, -2);

@@ -185,6 +185,7 @@ pub(crate) unsafe fn metatable_for<T: UserData + 'static>(lua: &Lua) -> Result<S
 #[cold]
 #[inline(never)]
 unsafe fn register_type<T: UserData + 'static>(lua: &Lua) -> Result<Slot> {
+    lua.reserve_stack()?;
     let mut registry = UserDataRegistry::<T>::new();
     T::add_fields(&mut registry);
     T::add_methods(&mut registry);

@@ -45,6 +45,7 @@ impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for T {
     #[inline]
     unsafe fn from_stack_multi(nvals: c_int, lua: &'lua Lua) -> Result<Self> {
         if nvals == 0 {
+            lua.reserve_stack()?;
             return T::from_lua(Nil, lua);
         }
         // SAFETY: the first of the values on top.
@@ -59,6 +60,7 @@ impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for T {
         lua: &'lua Lua,
     ) -> Result<Self> {
         if nargs == 0 {
+            lua.reserve_stack()?;
             return T::from_lua_arg(Nil, i, to, lua);
         }
         // SAFETY: the first of the values on top.

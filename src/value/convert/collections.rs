@@ -345,6 +345,7 @@ where
     const NAME: &'static str = "HashMap";
 
     unsafe fn from_table(idx: c_int, lua: &'lua Lua) -> Result<Self> {
+        lua.reserve_stack()?;
         let mut map = HashMap::default();
         // SAFETY: passed on.
         unsafe {
@@ -407,6 +408,7 @@ where
     const NAME: &'static str = "HashSet";
 
     unsafe fn from_table(idx: c_int, lua: &'lua Lua) -> Result<Self> {
+        lua.reserve_stack()?;
         let mut set = HashSet::default();
         // SAFETY: passed on.
         unsafe {
