@@ -260,9 +260,21 @@ impl Drop for Ref<'_> {
         let inner = self.lua.inner();
         // SAFETY: we own a count of the slot and one in `open`. Without a VM there are no slots.
         unsafe {
-            if !inner.state_or_null().is_null() {
-                inner.slots.release(self.slot);
+            if !inner.state_or_null().is_null() && !inner.slots.release_shared(self.slot) {
+                return self.drop_last();
             }
+            LuaInner::let_close(self.lua.0);
+        }
+    }
+}
+
+impl Ref<'_> {
+    /// The drop of a reference that is the last user of its slot.
+    #[inline(never)]
+    unsafe fn drop_last(&mut self) {
+        // SAFETY: as in `drop`.
+        unsafe {
+            self.lua.inner().slots.release_last(self.slot);
             LuaInner::let_close(self.lua.0);
         }
     }

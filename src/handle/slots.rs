@@ -275,15 +275,44 @@ impl Slots {
     /// The caller owns a count of `slot`, and the VM is there and not in the middle of a sweep.
     #[inline(always)]
     pub(crate) unsafe fn release(&self, slot: Slot) {
-        match self.count(slot.0) {
-            // SAFETY: passed on.
-            1 => unsafe { self.free(slot.0) },
-            u32::MAX => {}
-            count => self.set_count(slot.0, count - 1),
+        // SAFETY: passed on.
+        unsafe {
+            if !self.release_shared(slot) {
+                self.release_last(slot)
+            }
         }
     }
 
-    #[inline(never)]
+    /// Takes back one count if it is neither the last nor one that sticks (S6), and returns whether it did. If not, the
+    /// caller goes on with [`Slots::release_last`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Slots::release`].
+    #[inline(always)]
+    pub(super) unsafe fn release_shared(&self, slot: Slot) -> bool {
+        let count = self.count(slot.0);
+        let shared = (2..u32::MAX).contains(&count);
+        if shared {
+            self.set_count(slot.0, count - 1);
+        }
+        shared
+    }
+
+    /// As [`Slots::release`] where [`Slots::release_shared`] has returned false.
+    ///
+    /// # Safety
+    ///
+    /// As [`Slots::release`].
+    #[inline(always)]
+    pub(super) unsafe fn release_last(&self, slot: Slot) {
+        if self.count(slot.0) != u32::MAX {
+            // SAFETY: passed on.
+            unsafe { self.free(slot.0) }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn free(&self, slot: u32) {
         let (thread, index) = self.place(slot);
         // SAFETY: S1. Neither call allocates or runs other code.

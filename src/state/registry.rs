@@ -48,8 +48,7 @@ impl Lua {
         // SAFETY: the value is held while it is read.
         unsafe {
             key.push(self.inner(), entered.state)?;
-            let _held = Held::adopt(entered.state, 1);
-            T::from_stack(-1, self)
+            T::pop_from_stack(self)
         }
     }
 

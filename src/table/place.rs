@@ -57,8 +57,7 @@ impl Found {
             if self.below > 0 {
                 ffi::lua_settop(self.thread, -self.below - 1);
             }
-            let _held = Held::adopt(state, 1);
-            V::from_stack(-1, lua)
+            V::pop_from_stack(lua)
         }
     }
 

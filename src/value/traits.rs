@@ -17,6 +17,7 @@ use std::os::raw::c_int;
 use super::{MultiValue, Value};
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
+use crate::stack::Held;
 use crate::{Integer, Lua};
 
 /// A type that can be turned into a Lua value.
@@ -96,6 +97,21 @@ pub trait FromLua<'lua>: Sized {
         // SAFETY: passed on; there is room by the line above.
         let value = unsafe { Value::at(lua, idx)? };
         Self::from_lua(value, lua)
+    }
+
+    /// As [`FromLua::from_stack`] for the value on top, which is popped in any case.
+    ///
+    /// # Safety
+    ///
+    /// As [`FromLua::from_stack`].
+    #[doc(hidden)]
+    #[inline]
+    unsafe fn pop_from_stack(lua: &'lua Lua) -> Result<Self> {
+        // SAFETY: passed on.
+        unsafe {
+            let _held = Held::adopt(lua.state(), 1);
+            Self::from_stack(-1, lua)
+        }
     }
 
     /// As [`FromLua::from_stack`] for argument `i` of the function `to`.

@@ -65,9 +65,9 @@ macro_rules! handle {
             #[inline]
             #[track_caller]
             pub fn upgrade(&self) -> $Proxy<'_> {
-                match self.0.try_upgrade() {
-                    Ok(proxy) => $Proxy(proxy),
-                    Err(_) => closed(),
+                match self.0.upgrade() {
+                    Some(proxy) => $Proxy(proxy),
+                    None => closed(),
                 }
             }
 
@@ -149,6 +149,12 @@ macro_rules! handle {
             unsafe fn from_stack(idx: std::os::raw::c_int, lua: &'_ Lua) -> Result<Self> {
                 // SAFETY: passed on.
                 unsafe { $Proxy::from_stack(idx, lua) }.map($Proxy::into_owned)
+            }
+
+            #[inline]
+            unsafe fn pop_from_stack(lua: &'_ Lua) -> Result<Self> {
+                // SAFETY: passed on.
+                unsafe { $Proxy::pop_from_stack(lua) }.map($Proxy::into_owned)
             }
         }
 

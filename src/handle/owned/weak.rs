@@ -52,14 +52,20 @@ impl OwnedRef {
         self.lua.inner().is_alive()
     }
 
-    /// A proxy that shares the slot and borrows the view in this handle.
+    /// A proxy that shares the slot and borrows the view in this handle; `None` if the instance is closed.
     #[inline(always)]
-    pub(crate) fn try_upgrade(&self) -> Result<Ref<'_>> {
+    pub(crate) fn upgrade(&self) -> Option<Ref<'_>> {
         if !self.is_alive() {
-            return Err(Error::LuaDestroyed);
+            return None;
         }
         // SAFETY: H2.
-        Ok(unsafe { Ref::share(&self.lua, self.slot) })
+        Some(unsafe { Ref::share(&self.lua, self.slot) })
+    }
+
+    /// As [`OwnedRef::upgrade`], with an error.
+    #[inline(always)]
+    pub(crate) fn try_upgrade(&self) -> Result<Ref<'_>> {
+        self.upgrade().ok_or(Error::LuaDestroyed)
     }
 
     /// A proxy that shares the slot and borrows `lua`.
@@ -122,9 +128,21 @@ impl Drop for OwnedRef {
         let inner = self.lua.inner();
         // SAFETY: H2: the slot is ours while the instance is open; handles do not leave the VM's thread. H1: so is the count.
         unsafe {
-            if inner.is_alive() {
-                inner.slots.release(self.slot);
+            if inner.is_alive() && !inner.slots.release_shared(self.slot) {
+                return self.drop_last();
             }
+            LuaInner::release(self.lua.0);
+        }
+    }
+}
+
+impl OwnedRef {
+    /// The drop of a handle that is the last user of its slot.
+    #[inline(never)]
+    unsafe fn drop_last(&mut self) {
+        // SAFETY: as in `drop`.
+        unsafe {
+            self.lua.inner().slots.release_last(self.slot);
             LuaInner::release(self.lua.0);
         }
     }

@@ -119,6 +119,19 @@ macro_rules! from_lua {
                     through_value($idx, $lua)
                 }
             }
+
+            #[inline]
+            unsafe fn pop_from_stack($lua: &'lua Lua) -> Result<Self> {
+                let $idx = -1;
+                // SAFETY: passed on; a value of another type is popped all the same.
+                unsafe {
+                    if $is {
+                        return Ref::pop($lua).map($Proxy);
+                    }
+                    let _held = Held::adopt($lua.state(), 1);
+                    through_value($idx, $lua)
+                }
+            }
         }
     )*};
 }

@@ -73,6 +73,20 @@ impl<'lua, T: FromLua<'lua>> FromLua<'lua> for Option<T> {
     }
 
     #[inline]
+    unsafe fn pop_from_stack(lua: &'lua Lua) -> Result<Self> {
+        // SAFETY: passed on.
+        unsafe {
+            match ffi::lua_type(lua.state(), -1) {
+                ffi::LUA_TNIL => {
+                    ffi::lua_pop(lua.state(), 1);
+                    Ok(None)
+                }
+                _ => T::pop_from_stack(lua).map(Some),
+            }
+        }
+    }
+
+    #[inline]
     unsafe fn from_stack_arg(
         idx: c_int,
         i: usize,

@@ -62,6 +62,18 @@ impl<'lua> FromLua<'lua> for String<'lua> {
             through_value(idx, lua)
         }
     }
+
+    #[inline]
+    unsafe fn pop_from_stack(lua: &'lua Lua) -> Result<Self> {
+        // SAFETY: passed on; a value of another type is popped all the same.
+        unsafe {
+            if ffi::lua_type(lua.state(), -1) == ffi::LUA_TSTRING {
+                return crate::handle::proxy::Ref::pop(lua).map(String);
+            }
+            let _held = crate::stack::Held::adopt(lua.state(), 1);
+            through_value(-1, lua)
+        }
+    }
 }
 
 macro_rules! from_lua {
