@@ -1,10 +1,9 @@
 //! Async functions, coroutines as futures and streams.
 #![cfg(feature = "async")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::future::{poll_fn, Future};
 use std::pin::{pin, Pin};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -747,38 +746,30 @@ impl Wake for CountWakes {
 #[test]
 fn the_waker_of_whoever_polls_reaches_the_future() -> Result<()> {
     let lua = lua()?;
-    let wakers: Rc<RefCell<Vec<Waker>>> = Rc::default();
-    #[cfg(not(feature = "send"))]
-    {
-        let stored = wakers.clone();
-        let f = lua.create_async_function(move |_, ()| {
-            let stored = stored.clone();
-            async move {
-                poll_fn(|cx| {
-                    stored.borrow_mut().push(cx.waker().clone());
-                    Poll::<()>::Pending
-                })
-                .await;
-                Ok(())
-            }
-        })?;
-        let nested =
-            lua.create_async_function(
-                |_, f: Function| async move { f.call_async::<_, ()>(()).await },
-            )?;
-        let mut call = Box::pin(nested.call_async::<_, ()>(f));
-        for n in 1..4 {
-            let counter = Arc::new(CountWakes(AtomicUsize::new(0)));
-            let waker = Waker::from(counter.clone());
-            assert!(call
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_pending());
-            wakers.borrow()[n - 1].wake_by_ref();
-            assert_eq!(counter.0.load(Ordering::Relaxed), 1);
+    let wakers: Arc<Mutex<Vec<Waker>>> = Arc::default();
+    let stored = wakers.clone();
+    let f = lua.create_async_function(move |_, ()| {
+        let stored = stored.clone();
+        async move {
+            poll_fn(|cx| {
+                stored.lock().unwrap().push(cx.waker().clone());
+                Poll::<()>::Pending
+            })
+            .await;
+            Ok(())
         }
+    })?;
+    let nested =
+        lua.create_async_function(|_, f: Function| async move { f.call_async::<_, ()>(()).await })?;
+    let mut call = Box::pin(nested.call_async::<_, ()>(f));
+    for n in 1..4 {
+        let counter = Arc::new(CountWakes(AtomicUsize::new(0)));
+        let waker = Waker::from(counter.clone());
+        let mut context = Context::from_waker(&waker);
+        assert!(call.as_mut().poll(&mut context).is_pending());
+        wakers.lock().unwrap()[n - 1].wake_by_ref();
+        assert_eq!(counter.0.load(Ordering::Relaxed), 1);
     }
-    drop((lua, wakers));
     Ok(())
 }
 

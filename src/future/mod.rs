@@ -26,7 +26,7 @@
 //!   `AsyncThread` is left that was made outside of them, and none becomes pending after that: there is nobody to wait.
 //!   [`instance`] counts both. To drop a pending future is always allowed: its function then fails when it is resumed.
 //! * A5. *Threads.* Futures are not `Send`, but with the feature `send` the instance is. A pending future remembers its
-//!   thread; on any other it is neither polled nor dropped, but leaked.
+//!   thread; on any other it is neither polled nor dropped, but leaked, and the instance with it if it holds proxies.
 
 mod function;
 pub(crate) mod instance;
