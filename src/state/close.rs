@@ -28,7 +28,10 @@ pub(super) fn close_vm(inner: &LuaInner) {
         inner.switch_state(main);
         // SAFETY: nothing runs in the VM and no proxy is left (module docs); the instance owns its VM, since one that was
         // made by a host keeps a count in `open` until the host closes it.
-        unsafe { ffi::lua_close(main) };
+        unsafe {
+            ffi::lua_close(main);
+            inner.memory.clear();
+        }
     }
     forget_vm(inner);
 }

@@ -21,6 +21,7 @@ pub(crate) mod memory;
 mod modules;
 mod options;
 mod pcall;
+mod pool;
 mod registry;
 mod stdlib;
 mod warning;
