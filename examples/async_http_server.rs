@@ -66,7 +66,11 @@ impl UserData for LuaRequest {
 
 async fn call_handler(lua: &Lua, request: Request<Incoming>) -> mlua::Result<Answer> {
     let handler: Function = lua.named_registry_value("handler")?;
-    let answer: Table = handler.call_async(LuaRequest(request)).await?;
+    let request = lua.create_userdata(LuaRequest(request))?;
+    let answer: mlua::Result<Table> = handler.call_async(&request).await;
+    // Ends it now, not when Lua's collector comes by.
+    drop(request.take::<LuaRequest>()?);
+    let answer = answer?;
 
     let status: Option<u16> = answer.get("status")?;
     let mut response = Response::builder().status(status.unwrap_or(200));

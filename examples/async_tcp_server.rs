@@ -50,7 +50,11 @@ impl UserData for Connection {
 
 async fn talk(lua: &Lua, stream: TcpStream) -> mlua::Result<()> {
     let talk: Function = lua.named_registry_value("talk")?;
-    talk.call_async(Connection(BufReader::new(stream))).await
+    let connection = lua.create_userdata(Connection(BufReader::new(stream)))?;
+    let result = talk.call_async(&connection).await;
+    // Closes it now, not when Lua's collector comes by.
+    drop(connection.take::<Connection>()?);
+    result
 }
 
 async fn serve(lua: Rc<Lua>, listener: TcpListener) -> io::Result<()> {

@@ -175,7 +175,7 @@ fn handle_errors(lua: &Lua) -> Result<()> {
     assert!(!ok);
     assert!(matches!(error, Error::CallbackError { .. }));
 
-    match lua.load("if then").exec() {
+    match lua.load("if then").set_name("=typo").exec() {
         Err(Error::SyntaxError { message, .. }) => println!("Syntax: {message}"),
         other => panic!("not a syntax error: {other:?}"),
     }
