@@ -28,10 +28,7 @@ pub(super) fn close_vm(inner: &LuaInner) {
         inner.switch_state(main);
         // SAFETY: nothing runs in the VM and no proxy is left (module docs); the instance owns its VM, since one that was
         // made by a host keeps a count in `open` until the host closes it.
-        unsafe {
-            ffi::lua_close(main);
-            inner.memory.clear();
-        }
+        unsafe { ffi::lua_close(main) };
     }
     forget_vm(inner);
 }

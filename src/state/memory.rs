@@ -5,8 +5,6 @@ use std::cell::Cell;
 use std::os::raw::c_void;
 use std::ptr;
 
-use super::pool::Pool;
-
 /// The alignment that Lua counts on.
 const ALIGN: usize = ffi::SYS_MIN_ALIGN;
 
@@ -21,7 +19,6 @@ pub(crate) struct Memory {
     lifted: Cell<bool>,
     /// Once set, nothing is freed any more. See [`Memory::stop_freeing`].
     keep_all: Cell<bool>,
-    pool: Pool,
 }
 
 impl Memory {
@@ -32,7 +29,6 @@ impl Memory {
             limit: Cell::new(0),
             lifted: Cell::new(false),
             keep_all: Cell::new(false),
-            pool: Pool::new(),
         }
     }
 
@@ -121,7 +117,7 @@ impl Memory {
             return ptr::null_mut();
         }
         // SAFETY: `count` has checked the size.
-        let new = unsafe { self.take(size) };
+        let new = unsafe { alloc::alloc(layout(size)) };
         if new.is_null() {
             self.used.set(self.used.get() - size);
         }
@@ -134,8 +130,10 @@ impl Memory {
     #[inline(always)]
     unsafe fn free(&self, block: *mut u8, size: usize) {
         self.used.set(self.used.get() - size);
-        // SAFETY: passed on.
-        unsafe { self.give(block, size) }
+        if !self.keep_all.get() {
+            // SAFETY: the caller's promise.
+            unsafe { alloc::dealloc(block, layout(size)) }
+        }
     }
 
     /// # Safety
@@ -148,10 +146,12 @@ impl Memory {
         }
         // SAFETY: the caller's promise; `count` has checked the new size.
         let new = unsafe {
-            if Pool::serves(osize) && Pool::is_same(osize, nsize) {
-                block
-            } else if Pool::serves(osize) || Pool::serves(nsize) || self.keep_all.get() {
-                self.move_to(block, osize, nsize)
+            if self.keep_all.get() {
+                let new = alloc::alloc(layout(nsize));
+                if !new.is_null() {
+                    ptr::copy_nonoverlapping(block, new, osize.min(nsize));
+                }
+                new
             } else {
                 alloc::realloc(block, layout(osize), nsize)
             }
@@ -160,68 +160,6 @@ impl Memory {
             self.used.set(self.used.get() - nsize + osize);
         }
         new
-    }
-
-    /// # Safety
-    ///
-    /// As [`resize`](Self::resize). Counts nothing.
-    unsafe fn move_to(&self, block: *mut u8, osize: usize, nsize: usize) -> *mut u8 {
-        // SAFETY: the caller's promise; the blocks are different ones.
-        unsafe {
-            let new = self.take(nsize);
-            if !new.is_null() {
-                ptr::copy_nonoverlapping(block, new, osize.min(nsize));
-                self.give(block, osize);
-            }
-            new
-        }
-    }
-
-    /// A block that is not counted yet.
-    ///
-    /// # Safety
-    ///
-    /// `size` is not zero, and makes a layout.
-    #[inline(always)]
-    unsafe fn take(&self, size: usize) -> *mut u8 {
-        if Pool::serves(size) {
-            return self.pool.take(size);
-        }
-        // SAFETY: passed on.
-        unsafe { alloc::alloc(layout(size)) }
-    }
-
-    /// Frees a block that is not counted any more.
-    ///
-    /// # Safety
-    ///
-    /// It comes from [`take`](Self::take), with this size.
-    #[inline(always)]
-    unsafe fn give(&self, block: *mut u8, size: usize) {
-        if self.keep_all.get() {
-            return;
-        }
-        // SAFETY: the caller's promise.
-        unsafe {
-            if Pool::serves(size) {
-                self.pool.give(block, size);
-            } else {
-                alloc::dealloc(block, layout(size));
-            }
-        }
-    }
-
-    /// Gives back what is kept for more small blocks: the VM is gone.
-    ///
-    /// # Safety
-    ///
-    /// Nothing of the VM is used any more, unless [`Memory::stop_freeing`] was called.
-    pub(super) unsafe fn clear(&self) {
-        if self.keep_all.get() {
-            return self.pool.leak();
-        }
-        // SAFETY: passed on.
-        unsafe { self.pool.clear() }
     }
 }
 

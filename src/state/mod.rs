@@ -21,7 +21,6 @@ pub(crate) mod memory;
 mod modules;
 mod options;
 mod pcall;
-mod pool;
 mod registry;
 mod stdlib;
 mod warning;
