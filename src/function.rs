@@ -244,7 +244,8 @@ impl<'lua> Function<'lua> {
                 return Err(Error::BindError);
             }
             let made = if lua.inner().infallible_memory() {
-                ffi::lua_pushcclosure(state, call_bound, nargs + 1);
+                let memory = &lua.inner().memory;
+                memory.unfailing(|| ffi::lua_pushcclosure(state, call_bound, nargs + 1));
                 Ok(())
             } else {
                 protect(state, nargs + 1, 1, |state| {

@@ -157,7 +157,8 @@ pub(crate) unsafe fn new_userdata(
     // SAFETY: only a lack of memory raises; an error in a finalizer does not surface in 5.4.
     unsafe {
         if inner.infallible_memory() && size <= SMALL {
-            return Ok(ffi::lua_newuserdatauv(state, size, uservalues));
+            let memory = &inner.memory;
+            return Ok(memory.unfailing(|| ffi::lua_newuserdatauv(state, size, uservalues)));
         }
         protect(state, 0, 1, |state| {
             ffi::lua_newuserdatauv(state, size, uservalues)
@@ -200,7 +201,9 @@ pub(crate) unsafe fn push_bytes(
     // SAFETY: as in `new_userdata`; `bytes` outlives the call.
     unsafe {
         if inner.infallible_memory() && len <= SMALL {
-            ffi::lua_pushlstring(state, data, len);
+            inner
+                .memory
+                .unfailing(|| ffi::lua_pushlstring(state, data, len));
             return Ok(());
         }
         protect(state, 0, 1, |state| {
@@ -248,7 +251,8 @@ pub(crate) unsafe fn push_table(
     // SAFETY: as in `new_userdata`.
     unsafe {
         if inner.infallible_memory() && narr <= FEW && nrec <= FEW {
-            ffi::lua_createtable(state, narr, nrec);
+            let memory = &inner.memory;
+            memory.unfailing(|| ffi::lua_createtable(state, narr, nrec));
             return Ok(());
         }
         protect(state, 0, 1, |state| ffi::lua_createtable(state, narr, nrec))
@@ -269,8 +273,9 @@ pub(crate) unsafe fn new_thread(
     // set a limit then.
     unsafe {
         if inner.infallible_memory() {
-            let thread = inner.memory.without_limit(|| ffi::lua_newthread(state));
-            return Ok(thread);
+            let memory = &inner.memory;
+            let make = || memory.unfailing(|| ffi::lua_newthread(state));
+            return Ok(memory.without_limit(make));
         }
         protect(state, 0, 1, |state| ffi::lua_newthread(state))
     }
@@ -298,7 +303,8 @@ pub(crate) unsafe fn new_closure<T>(
             cell::push_plain(inner, state, value)?;
         }
         if inner.infallible_memory() {
-            ffi::lua_pushcclosure(state, function, 1);
+            let memory = &inner.memory;
+            memory.unfailing(|| ffi::lua_pushcclosure(state, function, 1));
             return Ok(());
         }
         protect(state, 1, 1, |state| {

@@ -107,7 +107,8 @@ impl Job<'_> {
         // SAFETY: with memory to be had and a valid key, a raw write does not raise.
         unsafe {
             if self.inner.infallible_memory() {
-                ffi::lua_rawset(state, table);
+                let memory = &self.inner.memory;
+                memory.unfailing(|| ffi::lua_rawset(state, table));
                 return Ok(());
             }
             ffi::lua_pushvalue(state, table);
@@ -127,7 +128,8 @@ impl Job<'_> {
         // SAFETY: with memory to be had, a raw write does not raise.
         unsafe {
             if self.inner.infallible_memory() {
-                ffi::lua_rawseti(state, table, i);
+                let memory = &self.inner.memory;
+                memory.unfailing(|| ffi::lua_rawseti(state, table, i));
                 return Ok(());
             }
             ffi::lua_pushvalue(state, table);

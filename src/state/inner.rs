@@ -209,8 +209,8 @@ impl LuaInner {
 
     /// Whether small allocations inside Lua can be taken not to fail.
     ///
-    /// True while the allocator is our own and no memory limit is set: then an allocation fails only where Rust's own
-    /// `Box::new` would end the process.
+    /// True while the allocator is our own and no memory limit is set. What is not protected for that reason is called by
+    /// [`Memory::unfailing`].
     #[inline(always)]
     pub(crate) fn infallible_memory(&self) -> bool {
         self.infallible_memory.get()

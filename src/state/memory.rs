@@ -17,6 +17,8 @@ pub(crate) struct Memory {
     limit: Cell<usize>,
     /// While set, the limit is not looked at: for the few operations that cannot report an error.
     lifted: Cell<bool>,
+    /// While set, an allocation must not fail. See [`Memory::unfailing`].
+    unfailing: Cell<bool>,
     /// Once set, nothing is freed any more. See [`Memory::stop_freeing`].
     keep_all: Cell<bool>,
 }
@@ -28,6 +30,7 @@ impl Memory {
             ceiling: Cell::new(usize::MAX),
             limit: Cell::new(0),
             lifted: Cell::new(false),
+            unfailing: Cell::new(false),
             keep_all: Cell::new(false),
         }
     }
@@ -58,6 +61,28 @@ impl Memory {
         let limit = self.limit.get();
         let open = limit == 0 || self.lifted.get();
         self.ceiling.set(if open { usize::MAX } else { limit });
+    }
+
+    /// Runs a call into Lua that allocates but is not protected, since there is no limit.
+    ///
+    /// If the system has no memory for it all the same, the process ends, as it does when a `Vec` of Rust's grows: an error
+    /// would leap over Rust's frames. Anywhere else that is an error in Lua.
+    #[inline(always)]
+    pub(crate) fn unfailing<R>(&self, call: impl FnOnce() -> R) -> R {
+        let before = self.unfailing.replace(true);
+        let result = call();
+        self.unfailing.set(before);
+        result
+    }
+
+    /// The system has no block of `size` bytes.
+    #[cold]
+    #[inline(never)]
+    fn refused(&self, size: usize) {
+        if self.unfailing.get() {
+            // SAFETY: an allocation of this size was tried.
+            alloc::handle_alloc_error(unsafe { layout(size) });
+        }
     }
 
     /// From here on no memory of this VM is freed.
@@ -119,6 +144,7 @@ impl Memory {
         // SAFETY: `count` has checked the size.
         let new = unsafe { alloc::alloc(layout(size)) };
         if new.is_null() {
+            self.refused(size);
             self.used.set(self.used.get() - size);
         }
         new
@@ -157,6 +183,7 @@ impl Memory {
             }
         };
         if new.is_null() {
+            self.refused(nsize);
             self.used.set(self.used.get() - nsize + osize);
         }
         new

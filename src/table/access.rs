@@ -157,7 +157,7 @@ pub(super) unsafe fn raw_set(
     // SAFETY: with memory to be had and a valid key, a raw write does not raise.
     unsafe {
         if inner.infallible_memory() && is_valid_key(state, -2) {
-            ffi::lua_rawset(state, -3);
+            inner.memory.unfailing(|| ffi::lua_rawset(state, -3));
             held.release(2);
             return Ok(());
         }
@@ -183,7 +183,7 @@ pub(super) unsafe fn raw_set_index(
     // SAFETY: with memory to be had, a raw write does not raise.
     unsafe {
         if inner.infallible_memory() {
-            ffi::lua_rawseti(state, -2, i);
+            inner.memory.unfailing(|| ffi::lua_rawseti(state, -2, i));
             held.release(1);
             return Ok(());
         }
@@ -274,7 +274,7 @@ where
     R: Copy,
 {
     if inner.infallible_memory() {
-        return Ok(body(state));
+        return Ok(inner.memory.unfailing(|| body(state)));
     }
     // SAFETY: passed on.
     unsafe { protect(state, nargs, nresults, body) }

@@ -243,7 +243,9 @@ impl<'lua> Table<'lua> {
             }
             ffi::lua_xmove(state, thread, 1);
             held.release(1);
-            ffi::lua_rawseti(thread, place, index);
+            self.inner()
+                .memory
+                .unfailing(|| ffi::lua_rawseti(thread, place, index));
         }
         true
     }
@@ -270,7 +272,9 @@ impl<'lua> Table<'lua> {
             self.inner().slots.push_beside(key, thread);
             ffi::lua_xmove(state, thread, 1);
             held.release(1);
-            ffi::lua_rawset(thread, place);
+            self.inner()
+                .memory
+                .unfailing(|| ffi::lua_rawset(thread, place));
         }
         true
     }

@@ -178,8 +178,10 @@ impl<'lua> Target<'lua> {
     unsafe fn push_closure(&self, function: ffi::lua_CFunction, n: c_int) -> Result<()> {
         // SAFETY: the upvalues are on top; only a lack of memory raises.
         unsafe {
-            if self.lua.inner().infallible_memory() {
-                ffi::lua_pushcclosure(self.state, function, n);
+            let inner = self.lua.inner();
+            if inner.infallible_memory() {
+                let memory = &inner.memory;
+                memory.unfailing(|| ffi::lua_pushcclosure(self.state, function, n));
                 return Ok(());
             }
             protect(self.state, n, 1, |state| {
@@ -266,7 +268,7 @@ unsafe fn raw_set(
         push_bytes(inner, state, name.as_bytes())?;
         ffi::lua_insert(state, -2);
         if inner.infallible_memory() {
-            ffi::lua_rawset(state, table);
+            inner.memory.unfailing(|| ffi::lua_rawset(state, table));
             return Ok(());
         }
         ffi::lua_pushvalue(state, table);

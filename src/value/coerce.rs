@@ -60,7 +60,10 @@ impl Lua {
                 unsafe {
                     v.push(self)?;
                     if self.inner().infallible_memory() {
-                        ffi::lua_tolstring(entered.state, -1, std::ptr::null_mut());
+                        let memory = &self.inner().memory;
+                        memory.unfailing(|| {
+                            ffi::lua_tolstring(entered.state, -1, std::ptr::null_mut())
+                        });
                     } else {
                         protect(entered.state, 1, 1, |state| {
                             ffi::lua_tolstring(state, 1, std::ptr::null_mut());

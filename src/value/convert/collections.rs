@@ -46,7 +46,8 @@ impl<'lua> Builder<'lua> {
             value.push_into_stack(lua)?;
             self.held.add(1);
             if lua.inner().infallible_memory() {
-                ffi::lua_rawseti(state, -2, index);
+                let memory = &lua.inner().memory;
+                memory.unfailing(|| ffi::lua_rawseti(state, -2, index));
                 self.held.release(1);
             } else {
                 self.held.release(2);
@@ -66,7 +67,8 @@ impl<'lua> Builder<'lua> {
             value.push_into_stack(lua)?;
             self.held.add(1);
             if lua.inner().infallible_memory() && is_key(state, -2) {
-                ffi::lua_rawset(state, -3);
+                let memory = &lua.inner().memory;
+                memory.unfailing(|| ffi::lua_rawset(state, -3));
                 self.held.release(2);
             } else {
                 self.held.release(3);
