@@ -219,6 +219,9 @@ impl<'lua> Table<'lua> {
                 held.add(1);
                 return access::set(lua.inner(), state, &mut held, raw);
             }
+            if V::PUSHES_PLAIN && self.set_plain(index, slot, &value, raw) {
+                return Ok(());
+            }
             let mut held = Held::new(state);
             value.push_into_stack(lua)?;
             held.add(1);

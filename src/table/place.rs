@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::stack::Held;
 use crate::state::LuaInner;
-use crate::value::FromLua;
+use crate::value::{FromLua, IntoLua};
 use crate::{Integer, Lua};
 
 /// A value on top of a reference thread, which has to be [read](Found::read).
@@ -275,6 +275,42 @@ impl<'lua> Table<'lua> {
             self.inner()
                 .memory
                 .unfailing(|| ffi::lua_rawset(thread, place));
+        }
+        true
+    }
+
+    /// Sets the field at position `index`, or with the key in the slot `key`, to a plain value, and returns whether it did:
+    /// not if it can fail, or takes a metamethod and is not `raw`.
+    ///
+    /// # Safety
+    ///
+    /// The instance is open; `key` is a slot of it, and there if there is no index. A `V` pushes plain.
+    #[inline(always)]
+    pub(super) unsafe fn set_plain<V: IntoLua<'lua>>(
+        &self,
+        index: Option<Integer>,
+        key: Option<Slot>,
+        value: &V,
+        raw: bool,
+    ) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let (thread, place) = self.0.peek();
+            if !self.is_plain(thread, place, raw) {
+                return false;
+            }
+            match (index, key) {
+                (Some(index), _) => {
+                    value.push_plain(thread);
+                    ffi::lua_rawseti(thread, place, index);
+                }
+                (None, Some(key)) => {
+                    self.inner().slots.push_beside(key, thread);
+                    value.push_plain(thread);
+                    ffi::lua_rawset(thread, place);
+                }
+                (None, None) => return false,
+            }
         }
         true
     }

@@ -41,6 +41,22 @@ pub trait IntoLua<'lua>: Sized {
         None
     }
 
+    /// Whether [`IntoLua::push_plain`] may be called.
+    #[doc(hidden)]
+    const PUSHES_PLAIN: bool = false;
+
+    /// Pushes `self` onto `state`, any state of the instance: a value that is no reference, so that Lua allocates nothing.
+    ///
+    /// # Safety
+    ///
+    /// There is room for one value.
+    #[doc(hidden)]
+    #[inline(always)]
+    unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
+        let _ = state;
+        unreachable!("not a plain value")
+    }
+
     /// Pushes `self` onto the stack of the running state.
     ///
     /// # Safety

@@ -42,15 +42,23 @@ macro_rules! integers {
                 cast(*self)
             }
 
+            const PUSHES_PLAIN: bool = true;
+
             #[inline(always)]
-            unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
+            unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
                 // SAFETY: the caller guarantees one place; pushing a number does not raise.
                 unsafe {
-                    match cast::<_, Integer>(self) {
-                        Some(i) => ffi::lua_pushinteger(lua.state(), i),
-                        None => ffi::lua_pushnumber(lua.state(), self as Number),
+                    match cast::<_, Integer>(*self) {
+                        Some(i) => ffi::lua_pushinteger(state, i),
+                        None => ffi::lua_pushnumber(state, *self as Number),
                     }
                 }
+            }
+
+            #[inline(always)]
+            unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
+                // SAFETY: passed on.
+                unsafe { self.push_plain(lua.state()) };
                 Ok(())
             }
         }
@@ -95,10 +103,18 @@ macro_rules! floats {
                 Ok(Value::Number(self as Number))
             }
 
+            const PUSHES_PLAIN: bool = true;
+
+            #[inline(always)]
+            unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
+                // SAFETY: the caller guarantees one place; pushing a number does not raise.
+                unsafe { ffi::lua_pushnumber(state, *self as Number) }
+            }
+
             #[inline(always)]
             unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
-                // SAFETY: the caller guarantees one place; pushing a number does not raise.
-                unsafe { ffi::lua_pushnumber(lua.state(), self as Number) };
+                // SAFETY: passed on.
+                unsafe { self.push_plain(lua.state()) };
                 Ok(())
             }
         }
@@ -141,10 +157,18 @@ impl IntoLua<'_> for bool {
         Ok(Value::Boolean(self))
     }
 
+    const PUSHES_PLAIN: bool = true;
+
+    #[inline(always)]
+    unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
+        // SAFETY: the caller guarantees one place; pushing a boolean does not raise.
+        unsafe { ffi::lua_pushboolean(state, *self as c_int) }
+    }
+
     #[inline]
     unsafe fn push_into_stack(self, lua: &Lua) -> Result<()> {
-        // SAFETY: the caller guarantees one place; pushing a boolean does not raise.
-        unsafe { ffi::lua_pushboolean(lua.state(), self as c_int) };
+        // SAFETY: passed on.
+        unsafe { self.push_plain(lua.state()) };
         Ok(())
     }
 }

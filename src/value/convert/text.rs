@@ -32,9 +32,19 @@ pub(crate) unsafe fn bytes_at<'a>(state: *mut ffi::lua_State, idx: c_int) -> Opt
     }
 }
 
+/// As `str::from_utf8`, and faster for short texts in ASCII, which is what most Lua strings are.
+#[inline]
+fn text(bytes: &[u8]) -> std::result::Result<&str, str::Utf8Error> {
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        return Ok(unsafe { str::from_utf8_unchecked(bytes) });
+    }
+    str::from_utf8(bytes)
+}
+
 /// `bytes` as text, with the error of a conversion to the type `to`.
 pub(crate) fn utf8<'a>(bytes: &'a [u8], to: &'static str) -> Result<&'a str> {
-    str::from_utf8(bytes).map_err(|error| mismatch("string", to, error.to_string()))
+    text(bytes).map_err(|error| mismatch("string", to, error.to_string()))
 }
 
 /// The string that `value` is or that Lua makes of a number.
