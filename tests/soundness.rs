@@ -325,6 +325,23 @@ mod a_count_of_results_that_is_no_count {
     }
 
     #[test]
+    #[cfg(feature = "async")]
+    fn a_negative_one_is_all_of_a_future_too() -> Result<()> {
+        use std::future::Future;
+        use std::task::{Context, Poll, Waker};
+
+        let lua = Lua::new();
+        let thread = lua.create_thread(lua.load("return 1, 2, 3, 4").into_function()?)?;
+        let mut future = Box::pin(thread.into_async::<_, Values<-3>>(()));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(values) = future.as_mut().poll(&mut context) else {
+            panic!("nothing to wait for");
+        };
+        assert_eq!(values?.0, 4);
+        Ok(())
+    }
+
+    #[test]
     fn a_large_one_is_an_error_of_the_stack() -> Result<()> {
         assert_eq!(results::<1000>()?, (Some(1000), 4));
         assert_eq!(results::<1_000_000>()?, (None, 4));

@@ -15,7 +15,7 @@ use crate::function::Function;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
 use crate::thread::{close, is_active, pop_thread_error, take_results, Thread, ThreadStatus};
-use crate::value::{FromLuaMulti, IntoLuaMulti, MultiValue};
+use crate::value::{wanted, FromLuaMulti, IntoLuaMulti, MultiValue};
 use crate::Lua;
 
 /// A coroutine that runs when it is polled: see [`Thread::into_async`].
@@ -258,7 +258,7 @@ where
         let lua = self.thread.0.lua();
         // SAFETY: they are moved to the running state, and held there.
         unsafe {
-            let n = take_results(lua, self.state, n, R::COUNT)?;
+            let n = take_results(lua, self.state, n, wanted::<R>())?;
             let _held = Held::adopt(lua.state(), n);
             R::from_stack_multi(n, lua)
         }
