@@ -48,7 +48,8 @@ const EMPTY: Entry = Entry {
 
 /// The strings of an instance.
 pub(crate) struct Keys {
-    entries: UnsafeCell<[Entry; ENTRIES]>,
+    /// Apart, so that the block of a dead instance is small; `None` once the VM is gone.
+    entries: UnsafeCell<Option<Box<[Entry; ENTRIES]>>>,
     first: Cell<Slot>,
     /// How often a string was replaced by another.
     replaced: Cell<u32>,
@@ -57,7 +58,7 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn new() -> Keys {
         Keys {
-            entries: UnsafeCell::new([EMPTY; ENTRIES]),
+            entries: UnsafeCell::new(Some(Box::new([EMPTY; ENTRIES]))),
             first: Cell::new(Slot::ZERO),
             replaced: Cell::new(0),
         }
@@ -113,7 +114,7 @@ impl Keys {
         let place = Self::place(bytes);
         // SAFETY: a place is below `ENTRIES`; the copy needs no reference to last. K2: there are `len` bytes at `text`.
         unsafe {
-            let entry = &(*self.entries.get())[place];
+            let entry = &(&*self.entries.get()).as_ref()?[place];
             if entry.address != bytes.as_ptr()
                 || entry.len as usize != bytes.len()
                 || entry.text.is_null()
@@ -137,7 +138,10 @@ impl Keys {
         }
         let place = Self::place(bytes);
         // SAFETY: nothing else has a reference to the entries, and none of the calls below runs other code: neither allocates.
-        let entry = unsafe { &mut (*self.entries.get())[place] };
+        let Some(entries) = (unsafe { &mut *self.entries.get() }) else {
+            return;
+        };
+        let entry = &mut entries[place];
         if entry.address != bytes.as_ptr() || entry.len as usize != bytes.len() {
             *entry = Entry {
                 address: bytes.as_ptr(),
@@ -161,7 +165,7 @@ impl Keys {
     /// Forgets all strings: the VM is gone.
     pub(crate) fn clear(&self) {
         // SAFETY: nothing has a reference to the entries.
-        unsafe { *self.entries.get() = [EMPTY; ENTRIES] }
+        unsafe { *self.entries.get() = None }
         self.replaced.set(self.replaced.get().wrapping_add(1));
     }
 }

@@ -76,7 +76,7 @@ impl<'lua> AnyUserData<'lua> {
     ///
     /// # Errors
     ///
-    /// [`Error::UserDataTypeMismatch`](crate::Error::UserDataTypeMismatch) if the userdata does not hold a `T`, [`Error::UserDataDestructed`] if its value is
+    /// [`Error::UserDataTypeMismatch`](crate::Error::UserDataTypeMismatch) if the userdata does not hold a `T`, [`Error::UserDataDestructed`](crate::Error::UserDataDestructed) if its value is
     /// gone, [`Error::UserDataBorrowError`](crate::Error::UserDataBorrowError) if it is borrowed mutably.
     #[inline]
     pub fn borrow<T: 'static>(&self) -> Result<CellRef<'_, T>> {
@@ -118,7 +118,7 @@ impl<'lua> AnyUserData<'lua> {
     ///
     /// # Errors
     ///
-    /// [`Error::UserDataTypeMismatch`](crate::Error::UserDataTypeMismatch) if the userdata is not one of this library, [`Error::UserDataDestructed`] if its
+    /// [`Error::UserDataTypeMismatch`](crate::Error::UserDataTypeMismatch) if the userdata is not one of this library, [`Error::UserDataDestructed`](crate::Error::UserDataDestructed) if its
     /// value is gone.
     pub fn get_metatable(&self) -> Result<UserDataMetatable<'lua>> {
         self.find()?;

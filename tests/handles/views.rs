@@ -737,7 +737,7 @@ fn the_instance_of_a_host_ends_when_the_host_closes_it() {
     }
     // The block stays, since finalizers of the host's may look at it; nothing else does.
     assert!(
-        bytes_in_use() <= before + 8 * 1024,
+        bytes_in_use() <= before + 2 * 1024,
         "{} bytes",
         bytes_in_use() - before
     );

@@ -149,7 +149,7 @@ macro_rules! into_lua {
     )*};
 }
 
-/// What is borrowed may be a literal, and come again: see [`Keys`](crate::handle::keys::Keys).
+/// What is borrowed may be a literal, and come again: see `Keys`.
 impl IntoLua<'_> for &str {
     fn into_lua(self, lua: &Lua) -> Result<Value<'_>> {
         through_stack(self, lua)
