@@ -713,7 +713,7 @@ fn warnings_in_the_middle_of_warnings_do_not_overflow_the_stack() -> Result<()> 
     let counter = seen.clone();
     lua.set_warning_function(move |lua, _, _| {
         *counter.borrow_mut() += 1;
-        if *counter.borrow() > 10_000 {
+        if *counter.borrow() > 1_000 {
             return Ok(());
         }
         // The collector goes on, to the next finalizer that fails.
