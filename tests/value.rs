@@ -336,3 +336,15 @@ fn values_are_pushed_and_popped_by_hand() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn debug_of_a_table_that_holds_a_caught_panic_does_not_go_on_with_it() -> Result<()> {
+    let lua = Lua::new();
+    let fail = lua.create_function(|_, ()| -> Result<()> { panic!("kept in a table") })?;
+    lua.globals().set("fail", fail)?;
+    let table: Table = lua.load("return { (select(2, pcall(fail))) }").eval()?;
+    assert!(format!("{table:#?}").contains("kept in a table"));
+    let value = Value::Table(table);
+    assert!(format!("{value:#?}").contains("kept in a table"));
+    Ok(())
+}

@@ -192,8 +192,11 @@ impl<'lua> Ref<'lua> {
         unsafe { inner.slots.peek(self.slot) }
     }
 
-    /// The address that identifies the value.
+    /// The address that identifies the value, null if the VM is gone.
     pub(crate) fn to_pointer(&self) -> *const c_void {
+        if self.lua.inner().state_or_null().is_null() {
+            return std::ptr::null();
+        }
         // SAFETY: `lua_topointer` only reads.
         unsafe {
             let (thread, index) = self.peek();
@@ -201,16 +204,7 @@ impl<'lua> Ref<'lua> {
         }
     }
 
-    /// As [`Ref::to_pointer`], null if the VM is gone.
-    #[cfg(feature = "weak-owned")]
-    pub(super) fn pointer_or_null(&self) -> *const c_void {
-        if self.lua.inner().state_or_null().is_null() {
-            return std::ptr::null();
-        }
-        self.to_pointer()
-    }
-
-    /// Whether both are the same value, without metamethods.
+    /// Whether both are the same value, without metamethods. Without a VM nobody can tell, and they are not.
     pub(crate) fn is_same(&self, other: &Ref) -> bool {
         if !self.lua.is_same(other.lua) {
             return false;
@@ -218,7 +212,10 @@ impl<'lua> Ref<'lua> {
         if self.slot == other.slot {
             return true;
         }
-        let state = self.state();
+        let state = self.lua.inner().state_or_null();
+        if state.is_null() {
+            return false;
+        }
         // SAFETY: two places are free; a raw comparison does not raise.
         unsafe {
             self.push();

@@ -60,7 +60,7 @@ pub(crate) struct LuaInner {
     pub(crate) hosted: Cell<bool>,
     /// What a hosted instance finds out by whether its host closes the VM.
     pub(crate) probe: Cell<Option<Slot>>,
-    /// Whether C modules, binary chunks and the like are barred.
+    /// Whether the library `debug` and C modules are barred.
     pub(crate) safe: Cell<bool>,
     /// The table of globals; the instance counts its slot as long as it is open.
     pub(crate) globals: Cell<Option<Slot>>,

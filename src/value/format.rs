@@ -8,7 +8,7 @@ use std::string::String as StdString;
 
 use super::convert::collections::each_entry;
 use super::convert::{bytes_at, utf8};
-use super::{FromLua, Value};
+use super::Value;
 use crate::call::protect::protect;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
@@ -144,7 +144,7 @@ fn entries<'lua>(table: &Table<'lua>) -> Result<Vec<(Value<'lua>, Value<'lua>)>>
         table.0.push();
         let _held = Held::adopt(entered.state, 1);
         each_entry(-1, lua, || {
-            entries.push((Value::from_stack(-2, lua)?, Value::from_stack(-1, lua)?));
+            entries.push((Value::look_at(lua, -2)?, Value::look_at(lua, -1)?));
             Ok(())
         })?;
     }

@@ -113,6 +113,23 @@ impl<'lua> Value<'lua> {
         }
     }
 
+    /// As [`Value::at`], for those that only look: a panic that was caught in Lua stays where it is, a userdata.
+    ///
+    /// # Safety
+    ///
+    /// As [`Value::at`].
+    pub(crate) unsafe fn look_at(lua: &'lua Lua, index: c_int) -> Result<Value<'lua>> {
+        // SAFETY: passed on.
+        unsafe {
+            match failure_at(lua.inner(), lua.state(), index) {
+                Some(Failure::Panic(Some(_))) => {
+                    Ok(Value::UserData(AnyUserData(Ref::at(lua, index)?)))
+                }
+                _ => Value::at(lua, index),
+            }
+        }
+    }
+
     /// Pops the value on top of the running state.
     ///
     /// # Safety

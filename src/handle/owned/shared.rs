@@ -40,7 +40,7 @@ unsafe impl Sync for Node {}
 impl OwnedRef {
     /// Moves the slot of `proxy` into a handle.
     pub(crate) fn new(proxy: Ref) -> OwnedRef {
-        let pointer = proxy.pointer_or_null();
+        let pointer = proxy.to_pointer();
         let (lua, slot) = proxy.into_parts();
         let inner = lua.inner();
         inner.retain();

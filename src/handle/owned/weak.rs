@@ -34,7 +34,7 @@ impl OwnedRef {
     /// Moves the slot of `proxy` into a handle.
     #[inline]
     pub(crate) fn new(proxy: Ref) -> OwnedRef {
-        let pointer = proxy.pointer_or_null();
+        let pointer = proxy.to_pointer();
         let (lua, slot) = proxy.into_parts();
         lua.inner().retain();
         let this = OwnedRef {
