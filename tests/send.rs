@@ -3,8 +3,10 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
+
+use parking_lot::Mutex; // which ThreadSanitizer sees through, as it does not through that of the standard library
 
 use mlua::{
     Error, Function, Lua, OwnedFunction, OwnedString, OwnedTable, OwnedThread, OwnedUserData,
@@ -89,43 +91,80 @@ fn handles_outlive_the_instance_on_other_threads() -> Result<()> {
     Ok(())
 }
 
+/// What each of several threads or tasks does with a handle it shares and an instance behind a mutex.
+fn share(lua: &Mutex<Lua>, handle: &OwnedFunction, rounds: usize) {
+    let mut kept = Vec::new();
+    for i in 0..rounds {
+        kept.push(handle.clone());
+        if i % 10 == 0 {
+            let lua = lua.lock();
+            let function: Function = handle.upgrade_in(&lua).unwrap();
+            assert_eq!(function.call::<_, i64>(i as i64).unwrap(), i as i64 + 1);
+            kept.push(lua.create_function(|_, ()| Ok(())).unwrap().into_owned());
+        }
+        if kept.len() > 50 {
+            kept.clear();
+        }
+    }
+}
+
+const THREADS: usize = 8;
+/// Together 100,000.
+const ROUNDS: usize = 12_500;
+
+fn increment(lua: &Lua) -> Result<OwnedFunction> {
+    Ok(lua.create_function(|_, n: i64| Ok(n + 1))?.into_owned())
+}
+
 #[test]
 fn threads_share_an_instance_behind_a_mutex_and_handles_without_one() -> Result<()> {
-    const THREADS: usize = 8;
-    let rounds = if cfg!(debug_assertions) {
-        1_000
-    } else {
-        12_500
-    };
-
     let lua = Lua::new();
-    let handle = lua.create_function(|_, n: i64| Ok(n + 1))?.into_owned();
+    let handle = increment(&lua)?;
     let lua = Arc::new(Mutex::new(lua));
     let threads: Vec<_> = (0..THREADS)
         .map(|_| {
             let (lua, handle) = (lua.clone(), handle.clone());
-            thread::spawn(move || {
-                let mut kept = Vec::new();
-                for i in 0..rounds {
-                    kept.push(handle.clone());
-                    if i % 10 == 0 {
-                        let lua = lua.lock().unwrap();
-                        let function: Function = handle.upgrade_in(&lua).unwrap();
-                        assert_eq!(function.call::<_, i64>(i as i64).unwrap(), i as i64 + 1);
-                        kept.push(lua.create_function(|_, ()| Ok(())).unwrap().into_owned());
-                    }
-                    if kept.len() > 50 {
-                        kept.clear();
-                    }
-                }
-            })
+            thread::spawn(move || share(&lua, &handle, ROUNDS))
         })
         .collect();
     for thread in threads {
         thread.join().unwrap();
     }
-    let lua = Arc::into_inner(lua).unwrap().into_inner().unwrap();
+    let lua = Arc::into_inner(lua).unwrap().into_inner();
     lua.gc_collect()?;
     assert_eq!(handle.upgrade_in(&lua)?.call::<_, i64>(1)?, 2);
+    Ok(())
+}
+
+#[test]
+fn tasks_of_tokio_share_an_instance_and_handles_across_threads() -> Result<()> {
+    let lua = Lua::new();
+    let handle = increment(&lua)?;
+    let weak = lua.weak();
+    let lua = Arc::new(Mutex::new(lua));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let (lua, handle) = (lua.clone(), handle.clone());
+                tokio::spawn(async move {
+                    for _ in 0..10 {
+                        share(&lua, &handle, ROUNDS / 10);
+                        // Go on, maybe on another thread.
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert!(weak.is_alive() && handle.is_alive());
+    drop(lua);
+    assert!(!weak.is_alive() && !handle.is_alive());
     Ok(())
 }
