@@ -240,7 +240,7 @@ pub(crate) unsafe fn push_key(
 /// # Safety
 ///
 /// As [`new_userdata`].
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn push_table(
     inner: &LuaInner,
     state: *mut ffi::lua_State,
@@ -255,8 +255,15 @@ pub(crate) unsafe fn push_table(
             memory.unfailing(|| ffi::lua_createtable(state, narr, nrec));
             return Ok(());
         }
-        protect(state, 0, 1, |state| ffi::lua_createtable(state, narr, nrec))
+        push_table_protected(state, narr, nrec)
     }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn push_table_protected(state: *mut ffi::lua_State, narr: c_int, nrec: c_int) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe { protect(state, 0, 1, |state| ffi::lua_createtable(state, narr, nrec)) }
 }
 
 /// Pushes a fresh thread and returns its state.

@@ -8,10 +8,13 @@ use std::ptr;
 /// The alignment that Lua counts on.
 const ALIGN: usize = ffi::SYS_MIN_ALIGN;
 
+/// A size above this makes no layout.
+const MOST: usize = isize::MAX as usize - ALIGN;
+
 /// What Lua's allocator counts.
 pub(crate) struct Memory {
     used: Cell<usize>,
-    /// No allocation may bring `used` above this: the limit, or `usize::MAX` if there is none or it is lifted.
+    /// No allocation may bring `used` above this: the limit, or [`MOST`] if there is none or it is lifted.
     ceiling: Cell<usize>,
     /// Zero: no limit.
     limit: Cell<usize>,
@@ -27,7 +30,7 @@ impl Memory {
     pub(crate) fn new() -> Memory {
         Memory {
             used: Cell::new(0),
-            ceiling: Cell::new(usize::MAX),
+            ceiling: Cell::new(MOST),
             limit: Cell::new(0),
             lifted: Cell::new(false),
             unfailing: Cell::new(false),
@@ -60,7 +63,7 @@ impl Memory {
     fn set_ceiling(&self) {
         let limit = self.limit.get();
         let open = limit == 0 || self.lifted.get();
-        self.ceiling.set(if open { usize::MAX } else { limit });
+        self.ceiling.set(if open { MOST } else { limit.min(MOST) });
     }
 
     /// Runs a call into Lua that allocates but is not protected, since there is no limit.
@@ -123,10 +126,8 @@ impl Memory {
     /// Counts `nsize` bytes in place of `osize`, or refuses to.
     #[inline(always)]
     fn count(&self, osize: usize, nsize: usize) -> bool {
-        // A size above this makes no layout.
-        const MOST: usize = isize::MAX as usize - ALIGN;
         let used = (self.used.get() - osize).saturating_add(nsize);
-        if nsize > osize && (used > self.ceiling.get() || nsize > MOST) {
+        if nsize > osize && used > self.ceiling.get() {
             return false;
         }
         self.used.set(used);
@@ -136,7 +137,7 @@ impl Memory {
     /// # Safety
     ///
     /// `size` is not zero.
-    #[inline(always)]
+    #[inline(never)]
     unsafe fn make(&self, size: usize) -> *mut u8 {
         if !self.count(0, size) {
             return ptr::null_mut();

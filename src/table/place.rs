@@ -296,18 +296,19 @@ impl<'lua> Table<'lua> {
         // SAFETY: as above.
         unsafe {
             let (thread, place) = self.0.peek();
+            let memory = &self.inner().memory;
             if !self.is_plain(thread, place, raw) {
                 return false;
             }
             match (index, key) {
                 (Some(index), _) => {
                     value.push_plain(thread);
-                    ffi::lua_rawseti(thread, place, index);
+                    memory.unfailing(|| ffi::lua_rawseti(thread, place, index));
                 }
                 (None, Some(key)) => {
                     self.inner().slots.push_beside(key, thread);
                     value.push_plain(thread);
-                    ffi::lua_rawset(thread, place);
+                    memory.unfailing(|| ffi::lua_rawset(thread, place));
                 }
                 (None, None) => return false,
             }

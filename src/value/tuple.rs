@@ -52,20 +52,55 @@ impl<'lua, T: FromLua<'lua>> FromLuaMulti<'lua> for T {
         unsafe { T::from_stack(-nvals, lua) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn from_stack_args(
         nargs: c_int,
         i: usize,
         to: Option<&str>,
         lua: &'lua Lua,
     ) -> Result<Self> {
-        if nargs == 0 {
-            lua.reserve_stack()?;
-            return T::from_lua_arg(Nil, i, to, lua);
-        }
         // SAFETY: the first of the values on top.
-        unsafe { T::from_stack_arg(-nargs, i, to, lua) }
+        unsafe {
+            match read_plain(nargs, lua) {
+                Some(value) => Ok(value),
+                None => from_stack_args(nargs, i, to, lua),
+            }
+        }
     }
+}
+
+/// The first of the `n` values on top, if there is one and a plain read is enough.
+///
+/// # Safety
+///
+/// As for `from_stack_multi`.
+#[inline(always)]
+unsafe fn read_plain<'lua, T: FromLua<'lua>>(n: c_int, lua: &'lua Lua) -> Option<T> {
+    if !T::READS_PLAIN || n == 0 {
+        return None;
+    }
+    // SAFETY: passed on.
+    unsafe { T::read_plain(lua.state(), -n) }
+}
+
+/// As [`FromLuaMulti::from_stack_args`] for one value of any kind.
+///
+/// # Safety
+///
+/// As there.
+#[inline(never)]
+unsafe fn from_stack_args<'lua, T: FromLua<'lua>>(
+    nargs: c_int,
+    i: usize,
+    to: Option<&str>,
+    lua: &'lua Lua,
+) -> Result<T> {
+    if nargs == 0 {
+        lua.reserve_stack()?;
+        return T::from_lua_arg(Nil, i, to, lua);
+    }
+    // SAFETY: the first of the values on top.
+    unsafe { T::from_stack_arg(-nargs, i, to, lua) }
 }
 
 impl<'lua> IntoLuaMulti<'lua> for () {
