@@ -58,7 +58,7 @@ pub use mlua_derive::FromLua;
 /// The function takes a `&Lua` and returns a [`Result`](crate::Result) of anything that is [`IntoLua`](crate::IntoLua),
 /// most often a table. The library is built as a `cdylib`. The name of the function is the name of the module, unless
 /// `#[lua_module(name = "…")]` gives another one. With `#[lua_module(skip_memory_check)]`, small allocations inside Lua are
-/// taken not to fail, see [`Lua::skip_memory_check`](crate::Lua::skip_memory_check).
+/// taken not to fail, which is faster: only for hosts that end the process when they have no memory.
 ///
 /// # Examples
 ///

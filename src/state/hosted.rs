@@ -95,9 +95,13 @@ impl Lua {
 
     /// With `skip`, small allocations inside Lua are taken not to fail, which is faster.
     ///
-    /// If one fails all the same, Lua's panic function ends the program.
+    /// # Safety
+    ///
+    /// They do not: the host's allocator always has memory, or ends the process when it has none. Otherwise Lua's error leaps
+    /// over frames of Rust that have something to drop.
     #[cfg(feature = "module")]
-    pub fn skip_memory_check(&self, skip: bool) {
+    #[doc(hidden)]
+    pub unsafe fn skip_memory_check(&self, skip: bool) {
         let entered = self.try_enter();
         if entered.is_ok() && !self.inner().owns_memory() {
             self.inner().set_infallible_memory(skip);

@@ -196,20 +196,50 @@ fn no_method_of_lua_is_forgotten_above() {
         &mut names,
     );
     assert!(names.len() > 40, "{names:?}");
-    let later = [
+    // Those of the next two tests, one that needs no instance, and those that only a module's host calls.
+    let elsewhere = [
         "create_async_function",
-        "poll_pending",
         "create_ser_userdata",
         "create_ser_any_userdata",
+        "poll_pending",
         "entrypoint",
         "entrypoint1",
         "skip_memory_check",
     ];
     let forgotten: Vec<_> = names
         .iter()
-        .filter(|name| !TRIED.contains(&name.as_str()) && !later.contains(&name.as_str()))
+        .filter(|name| !TRIED.contains(&name.as_str()) && !elsewhere.contains(&name.as_str()))
         .collect();
     assert!(forgotten.is_empty(), "{forgotten:?}");
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn the_methods_of_async_find_out_that_the_instance_is_gone() {
+    let lua = dead_view();
+    assert_refused("create_async_function", || {
+        lua.create_async_function(|_, ()| async { Ok(()) })
+    });
+    assert_refused("wrap_async", || {
+        lua.pack(Function::wrap_async(|_, ()| async { Ok(()) }))
+    });
+    assert_refused("exec_async", || {
+        futures::executor::block_on(lua.load("return 1").exec_async())
+    });
+}
+
+#[cfg(feature = "serialize")]
+#[test]
+fn the_methods_of_serialize_find_out_that_the_instance_is_gone() {
+    use mlua::LuaSerdeExt;
+    let lua = dead_view();
+    assert_refused("create_ser_any_userdata", || lua.create_ser_any_userdata(1));
+    assert_refused("to_value", || lua.to_value(&vec![1, 2]));
+    assert_refused("to_value of a text", || lua.to_value("text"));
+    assert_refused("array_metatable", || Ok(lua.array_metatable()));
+    let nothing = || lua.from_value::<Option<i32>>(Value::Nil);
+    assert_harmless("from_value", nothing);
+    assert_harmless("null", || lua.null());
 }
 
 // Every way by which code of the user gets a reference.
