@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 use crate::call::failure::pop_error;
+use crate::engine;
 use crate::error::{Error, ErrorContext, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -309,7 +310,7 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
         let (Ok(env), Ok(source)) = (&self.env, &self.source) else {
             return None;
         };
-        if self.mode == Some(ChunkMode::Binary) || source.starts_with(ffi::LUA_SIGNATURE) {
+        if self.mode == Some(ChunkMode::Binary) || source.starts_with(engine::LUA_SIGNATURE) {
             return None;
         }
         let source = [b"return ", source.as_ref()].concat();
@@ -331,15 +332,15 @@ fn load<'lua>(
     // environment. `pop` takes the function.
     unsafe {
         let status = load_buffer(state, source, &name, mode);
-        if status != ffi::LUA_OK {
+        if status != engine::LUA_OK {
             return Err(pop_error(state, status));
         }
         let mut held = Held::adopt(state, 1);
         if let Some(env) = env {
             env.0.push_to(lua)?;
-            if ffi::lua_setupvalue(state, -2, 1).is_null() {
+            if engine::lua_setupvalue(state, -2, 1).is_null() {
                 // A binary chunk of a function without upvalues, which needs no environment.
-                ffi::lua_pop(state, 1);
+                engine::lua_pop(state, 1);
             }
         }
         held.release(1);
@@ -353,7 +354,7 @@ fn load<'lua>(
 ///
 /// `state` is a running state with room for a value.
 unsafe fn load_buffer(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     source: &[u8],
     name: &CStr,
     mode: Option<ChunkMode>,
@@ -366,7 +367,7 @@ unsafe fn load_buffer(
     // SAFETY: `lua_load` parses in a protected call of its own, and all else in here is plain reads and writes; so it
     // reports errors by its status alone.
     unsafe {
-        ffi::luaL_loadbufferx(
+        engine::luaL_loadbufferx(
             state,
             source.as_ptr() as *const c_char,
             source.len(),

@@ -9,6 +9,7 @@ use crate::call::callback::{not_recursive, push_function};
 use crate::call::failure::pop_error;
 use crate::call::protect::protect;
 use crate::call::traceback::message_handler;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
@@ -138,12 +139,12 @@ impl Lua {
     /// Rust destructor is skipped.
     pub unsafe fn create_c_function<'lua>(
         &'lua self,
-        func: ffi::lua_CFunction,
+        func: engine::lua_CFunction,
     ) -> Result<Function<'lua>> {
         let entered = self.try_enter()?;
         // SAFETY: a C function without upvalues is a plain value, so pushing it does not raise. `pop` takes it.
         unsafe {
-            ffi::lua_pushcfunction(entered.state, func);
+            engine::lua_pushcfunction(entered.state, func);
             Ref::pop(self).map(Function)
         }
     }
@@ -179,27 +180,27 @@ impl<'lua> Function<'lua> {
         // the function lie below the arguments, and everything pushed is held.
         unsafe {
             let mut held = Held::new(state);
-            ffi::lua_pushcfunction(state, message_handler);
+            engine::lua_pushcfunction(state, message_handler);
             self.0.push();
             held.add(2);
             let nargs = args.push_into_stack_multi(lua)?;
             held.add(nargs);
             let wanted = const { wanted::<R>() };
-            let below = if wanted == ffi::LUA_MULTRET {
-                ffi::lua_gettop(state) - nargs - 1
+            let below = if wanted == engine::LUA_MULTRET {
+                engine::lua_gettop(state) - nargs - 1
             } else {
                 if wanted > STACK_RESERVE / 4 {
                     lua.reserve_stack_for(wanted as usize)?;
                 }
                 0
             };
-            let status = ffi::lua_pcall(state, nargs, wanted, -(nargs + 2));
+            let status = engine::lua_pcall(state, nargs, wanted, -(nargs + 2));
             held.release(nargs + 1);
-            if status != ffi::LUA_OK {
+            if status != engine::LUA_OK {
                 return Err(pop_error(state, status));
             }
-            let nresults = if wanted == ffi::LUA_MULTRET {
-                ffi::lua_gettop(state) - below
+            let nresults = if wanted == engine::LUA_MULTRET {
+                engine::lua_gettop(state) - below
             } else {
                 wanted
             };
@@ -245,11 +246,11 @@ impl<'lua> Function<'lua> {
             }
             let made = if lua.inner().infallible_memory() {
                 let memory = &lua.inner().memory;
-                memory.unfailing(|| ffi::lua_pushcclosure(state, call_bound, nargs + 1));
+                memory.unfailing(|| engine::lua_pushcclosure(state, call_bound, nargs + 1));
                 Ok(())
             } else {
                 protect(state, nargs + 1, 1, |state| {
-                    ffi::lua_pushcclosure(state, call_bound, nargs + 1)
+                    engine::lua_pushcclosure(state, call_bound, nargs + 1)
                 })
             };
             held.release(nargs + 1);
@@ -269,8 +270,8 @@ impl<'lua> Function<'lua> {
             self.0.push();
             let _held = Held::adopt(state, 1);
             find_environment(state, -1)?;
-            if ffi::lua_type(state, -1) != ffi::LUA_TTABLE {
-                ffi::lua_pop(state, 1);
+            if engine::lua_type(state, -1) != engine::LUA_TTABLE {
+                engine::lua_pop(state, 1);
                 return None;
             }
             Some(Table(Ref::pop_or_panic(lua)))
@@ -301,12 +302,12 @@ impl<'lua> Function<'lua> {
                 let Some(index) = find_environment(state, 1) else {
                     return false;
                 };
-                if ffi::luaL_loadstring(state, c"".as_ptr()) != ffi::LUA_OK {
-                    ffi::lua_error(state);
+                if engine::luaL_loadstring(state, c"".as_ptr()) != engine::LUA_OK {
+                    engine::lua_error(state);
                 }
-                ffi::lua_pushvalue(state, 2);
-                ffi::lua_setupvalue(state, -2, 1);
-                ffi::lua_upvaluejoin(state, 1, index, -1, 1);
+                engine::lua_pushvalue(state, 2);
+                engine::lua_setupvalue(state, -2, 1);
+                engine::lua_upvaluejoin(state, 1, index, -1, 1);
                 true
             })
         }
@@ -315,12 +316,12 @@ impl<'lua> Function<'lua> {
     /// What Lua knows about the function: where it was defined, and in what language.
     pub fn info(&self) -> FunctionInfo {
         let state = self.0.state();
-        let mut debug = std::mem::MaybeUninit::<ffi::lua_Debug>::zeroed();
+        let mut debug = std::mem::MaybeUninit::<engine::lua_Debug>::zeroed();
         // SAFETY: `lua_getinfo` takes the function off the stack and fills the fields that `n` and `S` stand for; it neither
         // raises nor allocates. What the fields point to lives as long as the function, which `self` keeps.
         unsafe {
             self.0.push();
-            ffi::lua_getinfo(state, c">Sn".as_ptr(), debug.as_mut_ptr());
+            engine::lua_getinfo(state, c">Sn".as_ptr(), debug.as_mut_ptr());
             let debug = debug.assume_init();
             FunctionInfo {
                 name: text(debug.name),
@@ -350,7 +351,7 @@ impl<'lua> Function<'lua> {
     /// With `strip` the chunk has no names and lines for debugging in it.
     pub fn dump(&self, strip: bool) -> Vec<u8> {
         unsafe extern "C-unwind" fn append(
-            _: *mut ffi::lua_State,
+            _: *mut engine::lua_State,
             data: *const c_void,
             len: usize,
             chunk: *mut c_void,
@@ -368,7 +369,7 @@ impl<'lua> Function<'lua> {
         unsafe {
             self.0.push();
             let _held = Held::adopt(state, 1);
-            ffi::lua_dump(
+            engine::lua_dump(
                 state,
                 append,
                 &mut chunk as *mut Vec<u8> as *mut c_void,
@@ -458,42 +459,48 @@ where
 const MAX_UPVALUES: c_int = 255;
 
 /// The C function of a bound function: its upvalues are the function and its first arguments.
-unsafe extern "C-unwind" fn call_bound(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn call_bound(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua, with 20 free places. Nothing here needs a drop, so errors and yields may pass.
     unsafe {
-        let nargs = ffi::lua_gettop(state);
+        let nargs = engine::lua_gettop(state);
         let mut nbound = 0;
         while nbound + 1 < MAX_UPVALUES
-            && ffi::lua_type(state, ffi::lua_upvalueindex(nbound + 2)) != ffi::LUA_TNONE
+            && engine::lua_type(state, engine::lua_upvalueindex(nbound + 2)) != engine::LUA_TNONE
         {
             nbound += 1;
         }
-        if nbound + 1 > ffi::LUA_MINSTACK {
-            ffi::luaL_checkstack(
+        if nbound + 1 > engine::LUA_MINSTACK {
+            engine::luaL_checkstack(
                 state,
                 nbound + 1,
                 c"too many arguments to a bound function".as_ptr(),
             );
         }
         for upvalue in 1..nbound + 2 {
-            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(upvalue));
+            engine::lua_pushvalue(state, engine::lua_upvalueindex(upvalue));
         }
         if nargs > 0 {
-            ffi::lua_rotate(state, 1, nbound + 1);
+            engine::lua_rotate(state, 1, nbound + 1);
         }
-        ffi::lua_callk(state, nargs + nbound, ffi::LUA_MULTRET, 0, Some(return_all));
-        ffi::lua_gettop(state)
+        engine::lua_callk(
+            state,
+            nargs + nbound,
+            engine::LUA_MULTRET,
+            0,
+            Some(return_all),
+        );
+        engine::lua_gettop(state)
     }
 }
 
 /// Goes on with [`call_bound`] after the called function has yielded.
 unsafe extern "C-unwind" fn return_all(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     _: c_int,
-    _: ffi::lua_KContext,
+    _: engine::lua_KContext,
 ) -> c_int {
     // SAFETY: entered by Lua.
-    unsafe { ffi::lua_gettop(state) }
+    unsafe { engine::lua_gettop(state) }
 }
 
 /// Looks for the upvalue that holds the environment of the function at `index`. Pushes it and returns its number if there
@@ -502,21 +509,21 @@ unsafe extern "C-unwind" fn return_all(
 /// # Safety
 ///
 /// There is a function at `index` and room for one value.
-unsafe fn find_environment(state: *mut ffi::lua_State, index: c_int) -> Option<c_int> {
+unsafe fn find_environment(state: *mut engine::lua_State, index: c_int) -> Option<c_int> {
     // SAFETY: reading upvalues does not raise.
     unsafe {
-        if ffi::lua_iscfunction(state, index) != 0 {
+        if engine::lua_iscfunction(state, index) != 0 {
             return None;
         }
         for n in 1.. {
-            let name = ffi::lua_getupvalue(state, index, n);
+            let name = engine::lua_getupvalue(state, index, n);
             if name.is_null() {
                 break;
             }
             if CStr::from_ptr(name) == c"_ENV" {
                 return Some(n);
             }
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
         }
         None
     }

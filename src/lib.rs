@@ -61,6 +61,7 @@
 
 mod call;
 mod chunk;
+mod engine;
 mod error;
 mod function;
 #[cfg(feature = "async")]

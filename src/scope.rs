@@ -28,6 +28,7 @@ use std::ptr;
 
 use crate::call::callback::{enter, upvalue};
 use crate::call::{cell as plain_cell, new_closure, new_userdata};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -140,9 +141,9 @@ impl<'lua, 'scope> Scope<'lua, 'scope> {
         unsafe {
             let empty = ScopedFn::<F>(UnsafeCell::new(None));
             new_closure(inner, state, function::<F, A, R>, empty)?;
-            ffi::lua_getupvalue(state, -1, 1);
-            let memory = ffi::lua_touserdata(state, -1);
-            ffi::lua_pop(state, 1);
+            engine::lua_getupvalue(state, -1, 1);
+            let memory = engine::lua_touserdata(state, -1);
+            engine::lua_pop(state, 1);
             let value = Ref::pop(self.lua)?;
             self.add(value.clone(), memory, end_function::<F>);
             *(*plain_cell::value::<ScopedFn<F>>(memory)).0.get() = Some(func);
@@ -356,8 +357,8 @@ impl<'lua, 'scope> Scope<'lua, 'scope> {
             let userdata = Ref::at(self.lua, -1)?;
             self.add(userdata.clone(), memory, end);
             cell::write(memory, value, kind);
-            ffi::lua_insert(state, -2);
-            ffi::lua_setmetatable(state, -2);
+            engine::lua_insert(state, -2);
+            engine::lua_setmetatable(state, -2);
             held.release(1);
             Ok(AnyUserData(userdata))
         }
@@ -401,7 +402,7 @@ fn go_on_with(panic: Option<Box<dyn Any + Send>>) {
 /// The closure of a function, until that ends.
 struct ScopedFn<F>(UnsafeCell<Option<F>>);
 
-unsafe extern "C-unwind" fn function<'lua, F, A, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn function<'lua, F, A, R>(state: *mut engine::lua_State) -> c_int
 where
     F: Fn(&'lua Lua, A) -> Result<R>,
     A: FromLuaMulti<'lua>,

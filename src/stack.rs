@@ -10,9 +10,11 @@
 
 use std::os::raw::c_int;
 
+use crate::engine;
+
 /// Values on top of a Lua stack that an operation has pushed; popped on drop.
 pub(crate) struct Held {
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     n: c_int,
     #[cfg(debug_assertions)]
     base: c_int,
@@ -25,7 +27,7 @@ impl Held {
     ///
     /// `state` is a running state of an open VM, and stays so until the drop.
     #[inline(always)]
-    pub(crate) unsafe fn new(state: *mut ffi::lua_State) -> Held {
+    pub(crate) unsafe fn new(state: *mut engine::lua_State) -> Held {
         // SAFETY: passed on.
         unsafe { Held::adopt(state, 0) }
     }
@@ -36,7 +38,7 @@ impl Held {
     ///
     /// As [`Held::new`]; there are `n` values.
     #[inline(always)]
-    pub(crate) unsafe fn adopt(state: *mut ffi::lua_State, n: c_int) -> Held {
+    pub(crate) unsafe fn adopt(state: *mut engine::lua_State, n: c_int) -> Held {
         Held {
             state,
             n,
@@ -81,13 +83,13 @@ impl Drop for Held {
         if self.n > 0 {
             // SAFETY: these values are ours (`add`), and lowering the top of a stack without to-be-closed variables of
             // this C frame neither raises nor runs code.
-            unsafe { ffi::lua_settop(self.state, -self.n - 1) }
+            unsafe { engine::lua_settop(self.state, -self.n - 1) }
         }
     }
 }
 
 #[cfg(debug_assertions)]
-fn height(state: *mut ffi::lua_State) -> c_int {
+fn height(state: *mut engine::lua_State) -> c_int {
     // SAFETY: a `Held` is of a running state (`Held::new`).
-    unsafe { ffi::lua_gettop(state) }
+    unsafe { engine::lua_gettop(state) }
 }

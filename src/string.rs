@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::os::raw::c_void;
 
 use crate::call::push_bytes;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::value::convert::utf8;
@@ -80,7 +81,7 @@ impl String<'_> {
         unsafe {
             let (thread, index) = self.0.peek();
             let mut len = 0;
-            let data = ffi::lua_tolstring(thread, index, &mut len);
+            let data = engine::lua_tolstring(thread, index, &mut len);
             std::slice::from_raw_parts(data as *const u8, len + 1)
         }
     }

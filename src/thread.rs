@@ -7,6 +7,7 @@ use crate::call::failure::pop_error;
 use crate::call::new_thread;
 use crate::call::protect::protect;
 use crate::call::traceback::describe_error;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -60,7 +61,7 @@ impl Lua {
             let thread = new_thread(self.inner(), state)?;
             let mut held = Held::adopt(state, 1);
             func.0.push_to(self)?;
-            ffi::lua_xmove(state, thread, 1);
+            engine::lua_xmove(state, thread, 1);
             held.release(1);
             Ref::pop(self).map(Thread)
         }
@@ -71,7 +72,7 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: `pop_or_panic` takes what is pushed.
         unsafe {
-            ffi::lua_pushthread(entered.state);
+            engine::lua_pushthread(entered.state);
             Thread(Ref::pop_or_panic(self))
         }
     }
@@ -130,10 +131,10 @@ impl<'lua> Thread<'lua> {
             if self.status_of(thread) != ThreadStatus::Resumable {
                 return Err(Error::CoroutineInactive);
             }
-            if ffi::lua_checkstack(thread, nargs) == 0 {
+            if engine::lua_checkstack(thread, nargs) == 0 {
                 return Err(Error::StackError);
             }
-            ffi::lua_xmove(state, thread, nargs);
+            engine::lua_xmove(state, thread, nargs);
             held.release(nargs);
             let nresults = resume(lua, thread, nargs, wanted::<R>())?;
             held.add(nresults);
@@ -169,11 +170,11 @@ impl<'lua> Thread<'lua> {
             #[cfg(feature = "async")]
             crate::future::task::drop_future_of(lua.inner(), thread);
             let status = close(thread, state);
-            if status != ffi::LUA_OK {
-                ffi::lua_xmove(thread, state, 1);
+            if status != engine::LUA_OK {
+                engine::lua_xmove(thread, state, 1);
                 return Err(pop_error(state, status));
             }
-            ffi::lua_xmove(state, thread, 1);
+            engine::lua_xmove(state, thread, 1);
             held.release(1);
         }
         Ok(())
@@ -185,26 +186,28 @@ impl<'lua> Thread<'lua> {
     }
 
     /// The state of this coroutine.
-    pub(crate) fn thread(&self) -> *mut ffi::lua_State {
+    pub(crate) fn thread(&self) -> *mut engine::lua_State {
         // SAFETY: a plain read of the thread in our slot.
         unsafe {
             let (state, index) = self.0.peek();
-            ffi::lua_tothread(state, index)
+            engine::lua_tothread(state, index)
         }
     }
 
     /// # Safety
     ///
     /// `thread` is the state of this coroutine.
-    pub(crate) unsafe fn status_of(&self, thread: *mut ffi::lua_State) -> ThreadStatus {
+    pub(crate) unsafe fn status_of(&self, thread: *mut engine::lua_State) -> ThreadStatus {
         // SAFETY: plain reads.
         unsafe {
-            match ffi::lua_status(thread) {
-                ffi::LUA_YIELD => ThreadStatus::Resumable,
-                ffi::LUA_OK if ffi::lua_gettop(thread) > 0 && !is_active(self.0.lua(), thread) => {
+            match engine::lua_status(thread) {
+                engine::LUA_YIELD => ThreadStatus::Resumable,
+                engine::LUA_OK
+                    if engine::lua_gettop(thread) > 0 && !is_active(self.0.lua(), thread) =>
+                {
                     ThreadStatus::Resumable
                 }
-                ffi::LUA_OK => ThreadStatus::Unresumable,
+                engine::LUA_OK => ThreadStatus::Unresumable,
                 _ => ThreadStatus::Error,
             }
         }
@@ -216,16 +219,16 @@ impl<'lua> Thread<'lua> {
 /// # Safety
 ///
 /// `thread` is a thread of the instance, which is open.
-pub(crate) unsafe fn is_active(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
+pub(crate) unsafe fn is_active(lua: &Lua, thread: *mut engine::lua_State) -> bool {
     let inner = lua.inner();
     if thread == inner.state() || thread == inner.main_state() {
         return true;
     }
-    let mut debug = std::mem::MaybeUninit::<ffi::lua_Debug>::uninit();
+    let mut debug = std::mem::MaybeUninit::<engine::lua_Debug>::uninit();
     // SAFETY: plain reads; the record is only written to.
     unsafe {
-        ffi::lua_status(thread) == ffi::LUA_OK
-            && ffi::lua_getstack(thread, 0, debug.as_mut_ptr()) != 0
+        engine::lua_status(thread) == engine::LUA_OK
+            && engine::lua_getstack(thread, 0, debug.as_mut_ptr()) != 0
     }
 }
 
@@ -234,17 +237,17 @@ pub(crate) unsafe fn is_active(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
 /// # Safety
 ///
 /// Nothing runs on `thread`; `from` is the running state.
-pub(crate) unsafe fn close(thread: *mut ffi::lua_State, from: *mut ffi::lua_State) -> c_int {
+pub(crate) unsafe fn close(thread: *mut engine::lua_State, from: *mut engine::lua_State) -> c_int {
     #[cfg(feature = "vendored")]
     // SAFETY: passed on.
     unsafe {
-        ffi::lua_closethread(thread, from)
+        engine::lua_closethread(thread, from)
     }
     #[cfg(not(feature = "vendored"))]
     // SAFETY: passed on. A Lua of the system may be too old to be told who closes the coroutine.
     unsafe {
         let _ = from;
-        ffi::lua_resetthread(thread)
+        engine::lua_resetthread(thread)
     }
 }
 
@@ -256,7 +259,7 @@ pub(crate) unsafe fn close(thread: *mut ffi::lua_State, from: *mut ffi::lua_Stat
 /// `thread` can be resumed, and there are that many arguments.
 unsafe fn resume(
     lua: &Lua,
-    thread: *mut ffi::lua_State,
+    thread: *mut engine::lua_State,
     nargs: c_int,
     wanted: c_int,
 ) -> Result<c_int> {
@@ -264,8 +267,8 @@ unsafe fn resume(
     // SAFETY: resuming runs protected. It leaves its results, or an error object, on top of `thread`.
     unsafe {
         let mut nresults = 0;
-        let status = ffi::lua_resume(thread, state, nargs, &mut nresults);
-        if status != ffi::LUA_OK && status != ffi::LUA_YIELD {
+        let status = engine::lua_resume(thread, state, nargs, &mut nresults);
+        if status != engine::LUA_OK && status != engine::LUA_YIELD {
             return Err(pop_thread_error(state, thread, status));
         }
         take_results(lua, thread, nresults, wanted)
@@ -281,23 +284,23 @@ unsafe fn resume(
 #[inline]
 pub(crate) unsafe fn take_results(
     lua: &Lua,
-    thread: *mut ffi::lua_State,
+    thread: *mut engine::lua_State,
     mut nresults: c_int,
     wanted: c_int,
 ) -> Result<c_int> {
     // SAFETY: passed on.
     unsafe {
-        if wanted != ffi::LUA_MULTRET && nresults > wanted {
-            ffi::lua_pop(thread, nresults - wanted);
+        if wanted != engine::LUA_MULTRET && nresults > wanted {
+            engine::lua_pop(thread, nresults - wanted);
             nresults = wanted;
         }
         if nresults > STACK_RESERVE / 4 {
             if let Err(error) = lua.reserve_stack_for(nresults as usize) {
-                ffi::lua_pop(thread, nresults);
+                engine::lua_pop(thread, nresults);
                 return Err(error);
             }
         }
-        ffi::lua_xmove(thread, lua.state(), nresults);
+        engine::lua_xmove(thread, lua.state(), nresults);
         Ok(nresults)
     }
 }
@@ -309,19 +312,21 @@ pub(crate) unsafe fn take_results(
 /// There is such an error object.
 #[cold]
 pub(crate) unsafe fn pop_thread_error(
-    state: *mut ffi::lua_State,
-    thread: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
+    thread: *mut engine::lua_State,
     status: c_int,
 ) -> Error {
     // SAFETY: the object is moved, and `protect` and `pop_error` take it from there.
     unsafe {
-        if ffi::lua_status(thread) != ffi::LUA_YIELD && ffi::lua_status(thread) != ffi::LUA_OK {
+        if engine::lua_status(thread) != engine::LUA_YIELD
+            && engine::lua_status(thread) != engine::LUA_OK
+        {
             // The thread has ended, and a reset looks for the error where it is: so a copy moves.
-            if ffi::lua_checkstack(thread, 1) != 0 {
-                ffi::lua_pushvalue(thread, -1);
+            if engine::lua_checkstack(thread, 1) != 0 {
+                engine::lua_pushvalue(thread, -1);
             }
         }
-        ffi::lua_xmove(thread, state, 1);
+        engine::lua_xmove(thread, state, 1);
         match protect(state, 1, 1, |state| describe_error(state, thread)) {
             Ok(()) => pop_error(state, status),
             Err(error) => error,

@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 
 use super::failure::{raise, Failure};
 use super::{cell, is_nothing, new_closure};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::{host_close, LuaInner};
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -25,7 +26,7 @@ use crate::Lua;
 #[inline(always)]
 pub(crate) unsafe fn enter<'lua, F>(
     inner: NonNull<LuaInner>,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     body: F,
 ) -> c_int
 where
@@ -43,7 +44,7 @@ where
 #[inline(always)]
 pub(crate) unsafe fn enter_above<'lua, F>(
     inner: NonNull<LuaInner>,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     base: c_int,
     body: F,
 ) -> c_int
@@ -54,7 +55,7 @@ where
         // SAFETY: the block is there while its VM runs code.
         let instance = unsafe { inner.as_ref() };
         // SAFETY: entered by Lua.
-        let nargs = unsafe { ffi::lua_gettop(state) } - base;
+        let nargs = unsafe { engine::lua_gettop(state) } - base;
         let outer = instance.switch_state(state);
         if outer.is_null() {
             instance.switch_state(outer);
@@ -85,11 +86,11 @@ where
 /// As [`raise`].
 #[cold]
 #[inline(never)]
-unsafe fn raise_destroyed(state: *mut ffi::lua_State) -> ! {
+unsafe fn raise_destroyed(state: *mut engine::lua_State) -> ! {
     // SAFETY: passed on.
     unsafe {
-        ffi::lua_pushstring(state, c"Lua instance is destroyed".as_ptr());
-        ffi::lua_error(state)
+        engine::lua_pushstring(state, c"Lua instance is destroyed".as_ptr());
+        engine::lua_error(state)
     }
 }
 
@@ -101,10 +102,10 @@ unsafe fn raise_destroyed(state: *mut ffi::lua_State) -> ! {
 ///
 /// The first act of a C function that Lua has called on `state`, and that was made by [`new_closure`] with a `T`.
 #[inline(always)]
-pub(crate) unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner>, *const T) {
+pub(crate) unsafe fn upvalue<T>(state: *mut engine::lua_State) -> (NonNull<LuaInner>, *const T) {
     // SAFETY: `new_closure` has made the first upvalue. A value that is nothing can be read at any aligned address.
     unsafe {
-        let userdata = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1));
+        let userdata = engine::lua_touserdata(state, engine::lua_upvalueindex(1));
         if is_nothing::<T>() {
             let inner = NonNull::new_unchecked(userdata as *mut LuaInner);
             return (inner, NonNull::dangling().as_ptr());
@@ -124,7 +125,7 @@ pub(crate) unsafe fn upvalue<T>(state: *mut ffi::lua_State) -> (NonNull<LuaInner
 /// As [`enter`].
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn raise_gone(inner: NonNull<LuaInner>, state: *mut ffi::lua_State) -> ! {
+pub(crate) unsafe fn raise_gone(inner: NonNull<LuaInner>, state: *mut engine::lua_State) -> ! {
     // SAFETY: passed on.
     unsafe { enter(inner, state, |_, _| Err(Error::CallbackDestructed)) };
     unreachable!("the body has failed")
@@ -138,7 +139,7 @@ pub(crate) unsafe fn raise_gone(inner: NonNull<LuaInner>, state: *mut ffi::lua_S
 /// invariant I2 of `LuaInner`.
 pub(crate) unsafe fn push_function<'lua, F, A, R>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     func: F,
 ) -> Result<()>
 where
@@ -150,7 +151,7 @@ where
     unsafe { new_closure(inner, state, function::<F, A, R>, func) }
 }
 
-unsafe extern "C-unwind" fn function<'lua, F, A, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn function<'lua, F, A, R>(state: *mut engine::lua_State) -> c_int
 where
     F: Fn(&'lua Lua, A) -> Result<R>,
     A: FromLuaMulti<'lua>,

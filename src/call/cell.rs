@@ -8,6 +8,7 @@ use std::os::raw::{c_int, c_void};
 use std::ptr::NonNull;
 
 use super::failure::contain;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::state::close::ensure_finalizer;
@@ -31,7 +32,7 @@ struct Header {
 /// drop.
 pub(crate) unsafe fn push<T>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     value: T,
     metatable: Slot,
 ) -> Result<()> {
@@ -50,7 +51,7 @@ pub(crate) unsafe fn push<T>(
 #[cfg(feature = "async")]
 pub(crate) unsafe fn push_with_user_value<T>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     value: T,
     metatable: Slot,
 ) -> Result<()> {
@@ -62,13 +63,13 @@ pub(crate) unsafe fn push_with_user_value<T>(
 }
 
 /// Gives the cell on top its metatable. On an error it is popped.
-unsafe fn adorn(inner: &LuaInner, state: *mut ffi::lua_State, metatable: Slot) -> Result<()> {
+unsafe fn adorn(inner: &LuaInner, state: *mut engine::lua_State, metatable: Slot) -> Result<()> {
     // SAFETY: passed on. Setting a metatable does not raise.
     unsafe {
         inner.slots.push(metatable, state);
-        ffi::lua_setmetatable(state, -2);
+        engine::lua_setmetatable(state, -2);
         if let Err(error) = ensure_finalizer(inner, state) {
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
             return Err(error);
         }
     }
@@ -83,7 +84,7 @@ unsafe fn adorn(inner: &LuaInner, state: *mut ffi::lua_State, metatable: Slot) -
 #[inline]
 pub(crate) unsafe fn push_plain<T>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     value: T,
 ) -> Result<()> {
     // SAFETY: passed on.
@@ -98,7 +99,7 @@ pub(crate) unsafe fn push_plain<T>(
 
 unsafe fn new<T>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     new_value: T,
     uservalues: c_int,
 ) -> Result<()> {
@@ -177,23 +178,23 @@ pub(crate) unsafe fn instance(userdata: *mut c_void) -> NonNull<LuaInner> {
 ///
 /// As [`push`].
 #[cfg(feature = "async")]
-pub(crate) unsafe fn make_metatable(state: *mut ffi::lua_State) -> Result<()> {
+pub(crate) unsafe fn make_metatable(state: *mut engine::lua_State) -> Result<()> {
     // SAFETY: runs protected; the closure needs no drop.
     unsafe {
         super::protect::protect(state, 0, 1, |state| {
-            ffi::lua_createtable(state, 0, 2);
+            engine::lua_createtable(state, 0, 2);
             super::set_function(state, c"__gc", collect);
-            ffi::lua_pushboolean(state, 0);
-            ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+            engine::lua_pushboolean(state, 0);
+            engine::lua_setfield(state, -2, c"__metatable".as_ptr());
         })
     }
 }
 
 /// `__gc` of cells.
-pub(crate) unsafe extern "C-unwind" fn collect(state: *mut ffi::lua_State) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn collect(state: *mut engine::lua_State) -> c_int {
     // SAFETY: only cells have a metatable with this `__gc`, which the library does not hand out.
     unsafe {
-        let userdata = ffi::lua_touserdata(state, 1);
+        let userdata = engine::lua_touserdata(state, 1);
         let header = userdata as *mut Header;
         if let Some(drop) = (*header).drop.take() {
             run_drop((*header).inner, state, || drop(userdata));
@@ -209,7 +210,7 @@ pub(crate) unsafe extern "C-unwind" fn collect(state: *mut ffi::lua_State) -> c_
 /// Called from a finalizer on `state`.
 pub(crate) unsafe fn run_drop(
     inner: NonNull<LuaInner>,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     drop: impl FnOnce(),
 ) {
     // SAFETY: the block is there while its VM is.

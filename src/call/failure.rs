@@ -12,6 +12,7 @@ use std::ptr::NonNull;
 use super::cell;
 use super::chain::shortened;
 use super::traceback::traceback;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 use crate::Lua;
@@ -31,22 +32,22 @@ pub(crate) enum Failure {
 /// `state` is a running state of the instance with one free place; the reference must not outlive the value on the stack.
 pub(crate) unsafe fn failure_at<'a>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     index: c_int,
 ) -> Option<&'a mut Failure> {
     // SAFETY: a userdata with the failure metatable holds a `Failure` in a cell: only `push_failure` sets that metatable.
     unsafe {
-        if ffi::lua_type(state, index) != ffi::LUA_TUSERDATA
-            || ffi::lua_getmetatable(state, index) == 0
+        if engine::lua_type(state, index) != engine::LUA_TUSERDATA
+            || engine::lua_getmetatable(state, index) == 0
         {
             return None;
         }
-        let metatable = ffi::lua_topointer(state, -1);
-        ffi::lua_pop(state, 1);
+        let metatable = engine::lua_topointer(state, -1);
+        engine::lua_pop(state, 1);
         if metatable != inner.internals.failure_metatable() {
             return None;
         }
-        let userdata = ffi::lua_touserdata(state, index);
+        let userdata = engine::lua_touserdata(state, index);
         let failure = cell::value::<Failure>(userdata);
         if cell::is_gone::<Failure>(userdata) {
             // Needs no drop, so it may be written any number of times.
@@ -63,7 +64,7 @@ pub(crate) unsafe fn failure_at<'a>(
 /// `state` is a running state of the instance with 4 free places.
 pub(crate) unsafe fn push_failure(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     failure: Failure,
 ) -> Result<()> {
     // SAFETY: passed on; the metatable is that of failures.
@@ -77,7 +78,7 @@ pub(crate) unsafe fn push_failure(
 /// As [`push_failure`].
 pub(crate) unsafe fn push_error(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     error: Error,
 ) -> Result<()> {
     // SAFETY: passed on.
@@ -94,7 +95,7 @@ pub(crate) unsafe fn push_error(
 #[inline(never)]
 pub(crate) unsafe fn raise(
     inner: NonNull<LuaInner>,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     top: c_int,
     failure: Failure,
 ) -> ! {
@@ -102,7 +103,7 @@ pub(crate) unsafe fn raise(
     // moved into Lua, or dropped by `push_failure`. What panics there ends there, since no frame of Lua's could take it.
     unsafe {
         // The callback may have left anything on the stack; its frame ends here.
-        ffi::lua_settop(state, top);
+        engine::lua_settop(state, top);
         let push = || {
             push_failure(
                 inner.as_ref(),
@@ -118,7 +119,7 @@ pub(crate) unsafe fn raise(
         if !pushed {
             raise_no_memory(state);
         }
-        ffi::lua_error(state)
+        engine::lua_error(state)
     }
 }
 
@@ -141,17 +142,17 @@ pub(crate) fn discard(payload: Box<dyn Any + Send>) {
 /// # Safety
 ///
 /// Raises. `state` has a free place.
-pub(super) unsafe fn raise_no_memory(state: *mut ffi::lua_State) -> ! {
+pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
     // SAFETY: passed on. No allocator has that much.
     unsafe {
-        ffi::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
-        ffi::lua_error(state)
+        engine::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
+        engine::lua_error(state)
     }
 }
 
 unsafe fn with_traceback(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     failure: Failure,
 ) -> Failure {
     match failure {
@@ -171,12 +172,12 @@ unsafe fn with_traceback(
 /// # Safety
 ///
 /// `state` is a running state of its instance; the error object is on top.
-pub(crate) unsafe fn pop_error(state: *mut ffi::lua_State, status: c_int) -> Error {
+pub(crate) unsafe fn pop_error(state: *mut engine::lua_State, status: c_int) -> Error {
     // SAFETY: there is an error object on top; every state of a VM that we call into belongs to an instance.
     unsafe {
-        if ffi::lua_type(state, -1) == ffi::LUA_TSTRING {
+        if engine::lua_type(state, -1) == engine::LUA_TSTRING {
             let error = from_message(status, message(state));
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
             return error;
         }
         let inner = super::inner_of(state).as_ref();
@@ -188,44 +189,44 @@ pub(crate) unsafe fn pop_error(state: *mut ffi::lua_State, status: c_int) -> Err
             },
             None => Ok(from_message(status, message(state))),
         };
-        ffi::lua_pop(state, 1);
+        engine::lua_pop(state, 1);
         error.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
 
 /// The text of the error object on top.
-unsafe fn message(state: *mut ffi::lua_State) -> String {
+unsafe fn message(state: *mut engine::lua_State) -> String {
     // SAFETY: a string or a number on top; converting a number in place may allocate, so only strings are read. The message
     // handler has made a string of everything that it could.
     unsafe {
-        if ffi::lua_type(state, -1) == ffi::LUA_TSTRING {
+        if engine::lua_type(state, -1) == engine::LUA_TSTRING {
             let mut len = 0;
-            let data = ffi::lua_tolstring(state, -1, &mut len);
+            let data = engine::lua_tolstring(state, -1, &mut len);
             let bytes = std::slice::from_raw_parts(data as *const u8, len);
             return match std::str::from_utf8(bytes) {
                 Ok(text) => text.to_owned(),
                 Err(_) => String::from_utf8_lossy(bytes).into_owned(),
             };
         }
-        let name = std::ffi::CStr::from_ptr(ffi::luaL_typename(state, -1));
+        let name = std::ffi::CStr::from_ptr(engine::luaL_typename(state, -1));
         format!("<unprintable {} error>", name.to_string_lossy())
     }
 }
 
 fn from_message(status: c_int, message: String) -> Error {
     match status {
-        ffi::LUA_ERRSYNTAX => Error::SyntaxError {
+        engine::LUA_ERRSYNTAX => Error::SyntaxError {
             incomplete_input: message.ends_with("<eof>") || message.ends_with("'<eof>'"),
             message,
         },
-        ffi::LUA_ERRMEM => Error::MemoryError(message),
+        engine::LUA_ERRMEM => Error::MemoryError(message),
         // An error in the message handler is no other kind of error to a caller.
         _ => Error::RuntimeError(message),
     }
 }
 
 /// `__tostring` of failures.
-pub(super) unsafe extern "C-unwind" fn failure_tostring(state: *mut ffi::lua_State) -> c_int {
+pub(super) unsafe extern "C-unwind" fn failure_tostring(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua as a C function.
     unsafe {
         super::callback::enter(super::inner_of(state), state, |lua: &Lua, _| {

@@ -11,6 +11,7 @@ pub(crate) mod failure;
 pub(crate) mod protect;
 pub(crate) mod traceback;
 
+use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::state::{LuaInner, STACK_RESERVE};
@@ -39,21 +40,25 @@ impl Internals {
     /// # Safety
     ///
     /// `state` is the running state of the instance, which is being made.
-    pub(crate) unsafe fn open(&self, inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+    pub(crate) unsafe fn open(
+        &self,
+        inner: &LuaInner,
+        state: *mut engine::lua_State,
+    ) -> Result<()> {
         // SAFETY: runs protected; the closures need no drop. `take` pops the table.
         unsafe {
             protect(state, 0, 2, |state| {
-                ffi::lua_createtable(state, 0, 2);
+                engine::lua_createtable(state, 0, 2);
                 set_function(state, c"__gc", cell::collect);
-                ffi::lua_pushboolean(state, 0);
-                ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
-                ffi::lua_createtable(state, 0, 3);
+                engine::lua_pushboolean(state, 0);
+                engine::lua_setfield(state, -2, c"__metatable".as_ptr());
+                engine::lua_createtable(state, 0, 3);
                 set_function(state, c"__gc", cell::collect);
                 set_function(state, c"__tostring", failure::failure_tostring);
-                ffi::lua_pushboolean(state, 0);
-                ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+                engine::lua_pushboolean(state, 0);
+                engine::lua_setfield(state, -2, c"__metatable".as_ptr());
             })?;
-            self.failure_metatable.set(ffi::lua_topointer(state, -1));
+            self.failure_metatable.set(engine::lua_topointer(state, -1));
             self.failure.set(Some(inner.slots.take(state)?));
             self.cell.set(Some(inner.slots.take(state)?));
         }
@@ -82,14 +87,14 @@ impl Internals {
 ///
 /// May raise.
 unsafe fn set_function(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     name: &'static std::ffi::CStr,
-    function: ffi::lua_CFunction,
+    function: engine::lua_CFunction,
 ) {
     // SAFETY: the caller runs protected.
     unsafe {
-        ffi::lua_pushcfunction(state, function);
-        ffi::lua_setfield(state, -2, name.as_ptr());
+        engine::lua_pushcfunction(state, function);
+        engine::lua_setfield(state, -2, name.as_ptr());
     }
 }
 
@@ -99,7 +104,7 @@ unsafe fn set_function(
 ///
 /// `state` is a state of a VM that an instance is attached to.
 #[inline]
-pub(crate) unsafe fn inner_of(state: *mut ffi::lua_State) -> NonNull<LuaInner> {
+pub(crate) unsafe fn inner_of(state: *mut engine::lua_State) -> NonNull<LuaInner> {
     // SAFETY: see `find_inner`.
     unsafe { NonNull::new_unchecked(find_inner(state)) }
 }
@@ -109,16 +114,16 @@ pub(crate) unsafe fn inner_of(state: *mut ffi::lua_State) -> NonNull<LuaInner> {
 /// # Safety
 ///
 /// `state` is a state with two free places.
-pub(crate) unsafe fn find_inner(state: *mut ffi::lua_State) -> *mut LuaInner {
+pub(crate) unsafe fn find_inner(state: *mut engine::lua_State) -> *mut LuaInner {
     // SAFETY: the key's only value is a light userdata that `set_inner` wrote. A raw read does not raise.
     unsafe {
-        ffi::lua_rawgetp(
+        engine::lua_rawgetp(
             state,
-            ffi::LUA_REGISTRYINDEX,
+            engine::LUA_REGISTRYINDEX,
             &INNER_KEY as *const u8 as *const c_void,
         );
-        let inner = ffi::lua_touserdata(state, -1) as *mut LuaInner;
-        ffi::lua_pop(state, 1);
+        let inner = engine::lua_touserdata(state, -1) as *mut LuaInner;
+        engine::lua_pop(state, 1);
         inner
     }
 }
@@ -130,13 +135,13 @@ static INNER_KEY: u8 = 0;
 /// # Safety
 ///
 /// May raise. `state` has two free places.
-pub(crate) unsafe fn set_inner(state: *mut ffi::lua_State, inner: *mut LuaInner) {
+pub(crate) unsafe fn set_inner(state: *mut engine::lua_State, inner: *mut LuaInner) {
     // SAFETY: the caller runs protected.
     unsafe {
-        ffi::lua_pushlightuserdata(state, inner as *mut c_void);
-        ffi::lua_rawsetp(
+        engine::lua_pushlightuserdata(state, inner as *mut c_void);
+        engine::lua_rawsetp(
             state,
-            ffi::LUA_REGISTRYINDEX,
+            engine::LUA_REGISTRYINDEX,
             &INNER_KEY as *const u8 as *const c_void,
         );
     }
@@ -150,7 +155,7 @@ pub(crate) unsafe fn set_inner(state: *mut ffi::lua_State, inner: *mut LuaInner)
 #[inline]
 pub(crate) unsafe fn new_userdata(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     size: usize,
     uservalues: c_int,
 ) -> Result<*mut c_void> {
@@ -158,10 +163,10 @@ pub(crate) unsafe fn new_userdata(
     unsafe {
         if inner.infallible_memory() && size <= SMALL {
             let memory = &inner.memory;
-            return Ok(memory.unfailing(|| ffi::lua_newuserdatauv(state, size, uservalues)));
+            return Ok(memory.unfailing(|| engine::lua_newuserdatauv(state, size, uservalues)));
         }
         protect(state, 0, 1, |state| {
-            ffi::lua_newuserdatauv(state, size, uservalues)
+            engine::lua_newuserdatauv(state, size, uservalues)
         })
     }
 }
@@ -173,9 +178,9 @@ pub(crate) unsafe fn new_userdata(
 ///
 /// `state` is a running state of the instance.
 #[cold]
-pub(crate) unsafe fn drop_unused<T>(inner: &LuaInner, state: *mut ffi::lua_State, value: T) {
+pub(crate) unsafe fn drop_unused<T>(inner: &LuaInner, state: *mut engine::lua_State, value: T) {
     // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
-    let check = || unsafe { ffi::lua_checkstack(state, STACK_RESERVE) };
+    let check = || unsafe { engine::lua_checkstack(state, STACK_RESERVE) };
     if std::mem::needs_drop::<T>() && inner.memory.without_limit(check) == 0 {
         std::mem::forget(value);
         return;
@@ -194,7 +199,7 @@ pub(crate) const SMALL: usize = 64 * 1024;
 #[inline]
 pub(crate) unsafe fn push_bytes(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     bytes: &[u8],
 ) -> Result<()> {
     let (data, len) = (bytes.as_ptr() as *const c_char, bytes.len());
@@ -203,11 +208,11 @@ pub(crate) unsafe fn push_bytes(
         if inner.infallible_memory() && len <= SMALL {
             inner
                 .memory
-                .unfailing(|| ffi::lua_pushlstring(state, data, len));
+                .unfailing(|| engine::lua_pushlstring(state, data, len));
             return Ok(());
         }
         protect(state, 0, 1, |state| {
-            ffi::lua_pushlstring(state, data, len);
+            engine::lua_pushlstring(state, data, len);
         })
     }
 }
@@ -220,7 +225,7 @@ pub(crate) unsafe fn push_bytes(
 #[inline]
 pub(crate) unsafe fn push_key(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     bytes: &[u8],
 ) -> Result<()> {
     // SAFETY: passed on. The slot that was found belongs to the instance.
@@ -243,7 +248,7 @@ pub(crate) unsafe fn push_key(
 #[inline(always)]
 pub(crate) unsafe fn push_table(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     narr: c_int,
     nrec: c_int,
 ) -> Result<()> {
@@ -252,7 +257,7 @@ pub(crate) unsafe fn push_table(
     unsafe {
         if inner.infallible_memory() && narr <= FEW && nrec <= FEW {
             let memory = &inner.memory;
-            memory.unfailing(|| ffi::lua_createtable(state, narr, nrec));
+            memory.unfailing(|| engine::lua_createtable(state, narr, nrec));
             return Ok(());
         }
         push_table_protected(state, narr, nrec)
@@ -261,9 +266,17 @@ pub(crate) unsafe fn push_table(
 
 #[cold]
 #[inline(never)]
-unsafe fn push_table_protected(state: *mut ffi::lua_State, narr: c_int, nrec: c_int) -> Result<()> {
+unsafe fn push_table_protected(
+    state: *mut engine::lua_State,
+    narr: c_int,
+    nrec: c_int,
+) -> Result<()> {
     // SAFETY: passed on.
-    unsafe { protect(state, 0, 1, |state| ffi::lua_createtable(state, narr, nrec)) }
+    unsafe {
+        protect(state, 0, 1, |state| {
+            engine::lua_createtable(state, narr, nrec)
+        })
+    }
 }
 
 /// Pushes a fresh thread and returns its state.
@@ -274,17 +287,17 @@ unsafe fn push_table_protected(state: *mut ffi::lua_State, narr: c_int, nrec: c_
 #[inline]
 pub(crate) unsafe fn new_thread(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
-) -> Result<*mut ffi::lua_State> {
+    state: *mut engine::lua_State,
+) -> Result<*mut engine::lua_State> {
     // SAFETY: as in `new_userdata`. Alone of these, `lua_newthread` collects garbage before it allocates, and a finalizer may
     // set a limit then.
     unsafe {
         if inner.infallible_memory() {
             let memory = &inner.memory;
-            let make = || memory.unfailing(|| ffi::lua_newthread(state));
+            let make = || memory.unfailing(|| engine::lua_newthread(state));
             return Ok(memory.without_limit(make));
         }
-        protect(state, 0, 1, |state| ffi::lua_newthread(state))
+        protect(state, 0, 1, |state| engine::lua_newthread(state))
     }
 }
 
@@ -297,25 +310,25 @@ pub(crate) unsafe fn new_thread(
 /// As [`new_userdata`]. `function` is made for a cell of `T`, or for none if `T` is nothing.
 pub(crate) unsafe fn new_closure<T>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
-    function: ffi::lua_CFunction,
+    state: *mut engine::lua_State,
+    function: engine::lua_CFunction,
     value: T,
 ) -> Result<()> {
     // SAFETY: as in `new_userdata`; an error leaves the cell to the collector.
     unsafe {
         if is_nothing::<T>() {
             std::mem::forget(value);
-            ffi::lua_pushlightuserdata(state, inner as *const LuaInner as *mut c_void);
+            engine::lua_pushlightuserdata(state, inner as *const LuaInner as *mut c_void);
         } else {
             cell::push_plain(inner, state, value)?;
         }
         if inner.infallible_memory() {
             let memory = &inner.memory;
-            memory.unfailing(|| ffi::lua_pushcclosure(state, function, 1));
+            memory.unfailing(|| engine::lua_pushcclosure(state, function, 1));
             return Ok(());
         }
         protect(state, 1, 1, |state| {
-            ffi::lua_pushcclosure(state, function, 1)
+            engine::lua_pushcclosure(state, function, 1)
         })
     }
 }

@@ -8,6 +8,7 @@ use std::os::raw::{c_int, c_void};
 
 use super::failure::pop_error;
 use super::traceback::message_handler;
+use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
 
@@ -29,13 +30,13 @@ struct Job<F, R> {
 /// nothing that must run (that `F` and `R` need no drop is checked at compile time; the frames that `body` makes are up to
 /// the caller).
 pub(crate) unsafe fn protect<F, R>(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     nargs: c_int,
     nresults: c_int,
     body: F,
 ) -> Result<R>
 where
-    F: FnOnce(*mut ffi::lua_State) -> R + Copy,
+    F: FnOnce(*mut engine::lua_State) -> R + Copy,
     R: Copy,
 {
     let mut job = Job {
@@ -46,37 +47,37 @@ where
     };
     // SAFETY: there is room for three values; the handler lies below the function. `job` outlives the call.
     unsafe {
-        let handler = ffi::lua_gettop(state) - nargs + 1;
-        ffi::lua_pushcfunction(state, message_handler);
-        ffi::lua_insert(state, handler);
-        ffi::lua_pushcfunction(state, run::<F, R>);
-        ffi::lua_insert(state, handler + 1);
-        ffi::lua_pushlightuserdata(state, &mut job as *mut Job<F, R> as *mut c_void);
-        let status = ffi::lua_pcall(state, nargs + 1, nresults, handler);
-        if status != ffi::LUA_OK {
+        let handler = engine::lua_gettop(state) - nargs + 1;
+        engine::lua_pushcfunction(state, message_handler);
+        engine::lua_insert(state, handler);
+        engine::lua_pushcfunction(state, run::<F, R>);
+        engine::lua_insert(state, handler + 1);
+        engine::lua_pushlightuserdata(state, &mut job as *mut Job<F, R> as *mut c_void);
+        let status = engine::lua_pcall(state, nargs + 1, nresults, handler);
+        if status != engine::LUA_OK {
             let mut held = Held::adopt(state, 2);
             held.release(1);
             return Err(pop_error(state, status));
         }
-        ffi::lua_remove(state, handler);
+        engine::lua_remove(state, handler);
     }
     // The body ran to its end, or the status would not be OK.
     Ok(job.result.expect("protected code did not finish"))
 }
 
-unsafe extern "C-unwind" fn run<F, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn run<F, R>(state: *mut engine::lua_State) -> c_int
 where
-    F: FnOnce(*mut ffi::lua_State) -> R + Copy,
+    F: FnOnce(*mut engine::lua_State) -> R + Copy,
     R: Copy,
 {
     // SAFETY: `protect` pushed the job last; it lives in the frame below us. Nothing here needs a drop.
     unsafe {
-        let job = ffi::lua_touserdata(state, -1) as *mut Job<F, R>;
-        ffi::lua_pop(state, 1);
+        let job = engine::lua_touserdata(state, -1) as *mut Job<F, R>;
+        engine::lua_pop(state, 1);
         let result = ((*job).body)(state);
         (*job).result = Some(result);
-        if (*job).nresults == ffi::LUA_MULTRET {
-            ffi::lua_gettop(state)
+        if (*job).nresults == engine::LUA_MULTRET {
+            engine::lua_gettop(state)
         } else {
             (*job).nresults
         }

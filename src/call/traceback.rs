@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::failure::{failure_at, raise_no_memory};
 use super::{push_bytes, push_key};
+use crate::engine;
 use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
@@ -27,7 +28,7 @@ const STACK: c_int = 8;
 /// # Safety
 ///
 /// Called by Lua.
-pub(crate) unsafe extern "C-unwind" fn message_handler(state: *mut ffi::lua_State) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn message_handler(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua with the error object as argument.
     unsafe { describe(state, state, 0) };
     1
@@ -38,30 +39,30 @@ pub(crate) unsafe extern "C-unwind" fn message_handler(state: *mut ffi::lua_Stat
 /// # Safety
 ///
 /// May raise. `state` has nothing but the error object on its stack, and is not `thread`.
-pub(crate) unsafe fn describe_error(state: *mut ffi::lua_State, thread: *mut ffi::lua_State) {
+pub(crate) unsafe fn describe_error(state: *mut engine::lua_State, thread: *mut engine::lua_State) {
     // SAFETY: passed on.
     unsafe { describe(state, thread, 0) }
 }
 
 /// Pushes what becomes of the error object at 1: itself if it is a failure of ours, or else its text with a traceback of
 /// `thread` from `level` on.
-unsafe fn describe(state: *mut ffi::lua_State, thread: *mut ffi::lua_State, level: c_int) {
+unsafe fn describe(state: *mut engine::lua_State, thread: *mut engine::lua_State, level: c_int) {
     // SAFETY: `luaL_tolstring` may raise and does so before there is anything to drop; the text, which has moved out of its
     // `String`, is dropped before the lack of memory is raised.
     unsafe {
-        if ffi::lua_checkstack(state, STACK) == 0 {
+        if engine::lua_checkstack(state, STACK) == 0 {
             return;
         }
         let inner = super::inner_of(state);
         if failure_at(inner.as_ref(), state, 1).is_some() {
-            ffi::lua_pushvalue(state, 1);
+            engine::lua_pushvalue(state, 1);
             return;
         }
         let mut len = 0;
-        let data = if ffi::lua_type(state, 1) == ffi::LUA_TSTRING {
-            ffi::lua_tolstring(state, 1, &mut len)
+        let data = if engine::lua_type(state, 1) == engine::LUA_TSTRING {
+            engine::lua_tolstring(state, 1, &mut len)
         } else {
-            ffi::luaL_tolstring(state, 1, &mut len)
+            engine::luaL_tolstring(state, 1, &mut len)
         };
         let message = std::slice::from_raw_parts(data as *const u8, len);
         let (data, len, capacity) = with_message(inner.as_ref(), state, thread, level, message);
@@ -78,8 +79,8 @@ unsafe fn describe(state: *mut ffi::lua_State, thread: *mut ffi::lua_State, leve
 #[inline(never)]
 unsafe fn with_message(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
-    thread: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
+    thread: *mut engine::lua_State,
     level: c_int,
     message: &[u8],
 ) -> (*mut u8, usize, usize) {
@@ -90,7 +91,7 @@ unsafe fn with_message(
 }
 
 struct Level {
-    debug: ffi::lua_Debug,
+    debug: engine::lua_Debug,
     function: *const c_void,
     global_name: Option<Rc<str>>,
 }
@@ -103,8 +104,8 @@ struct Level {
 /// coroutine of the same VM. Nothing in here raises.
 pub(crate) unsafe fn traceback(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
-    thread: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
+    thread: *mut engine::lua_State,
     level: c_int,
 ) -> String {
     // SAFETY: passed on.
@@ -116,8 +117,8 @@ pub(crate) unsafe fn traceback(
 /// As [`traceback`], after `message` if there is one. The bytes are those of Lua, UTF-8 or not.
 unsafe fn write_traceback(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
-    thread: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
+    thread: *mut engine::lua_State,
     message: Option<&[u8]>,
     level: c_int,
 ) -> Vec<u8> {
@@ -147,9 +148,9 @@ unsafe fn write_traceback(
 }
 
 /// The levels to show, and how many are left out between the first [`HEAD`] and the rest.
-unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>, c_int) {
+unsafe fn read_levels(thread: *mut engine::lua_State, first: c_int) -> (Vec<Level>, c_int) {
     // SAFETY: in 5.4 `lua_checkstack` reports failure by its result.
-    if unsafe { ffi::lua_checkstack(thread, 1) } == 0 {
+    if unsafe { engine::lua_checkstack(thread, 1) } == 0 {
         return (Vec::new(), 0);
     }
     // SAFETY: passed on.
@@ -174,10 +175,10 @@ unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>,
                 global_name: None,
             });
             let last = levels.last_mut().expect("one was pushed");
-            ffi::lua_getstack(thread, level, &mut last.debug);
-            ffi::lua_getinfo(thread, c"Slntf".as_ptr(), &mut last.debug);
-            last.function = ffi::lua_topointer(thread, -1);
-            ffi::lua_pop(thread, 1);
+            engine::lua_getstack(thread, level, &mut last.debug);
+            engine::lua_getinfo(thread, c"Slntf".as_ptr(), &mut last.debug);
+            last.function = engine::lua_topointer(thread, -1);
+            engine::lua_pop(thread, 1);
         }
         level += 1;
     }
@@ -185,10 +186,10 @@ unsafe fn read_levels(thread: *mut ffi::lua_State, first: c_int) -> (Vec<Level>,
 }
 
 /// The number of levels of the stack.
-unsafe fn depth(state: *mut ffi::lua_State) -> c_int {
-    let mut debug = MaybeUninit::<ffi::lua_Debug>::zeroed();
+unsafe fn depth(state: *mut engine::lua_State) -> c_int {
+    let mut debug = MaybeUninit::<engine::lua_Debug>::zeroed();
     // SAFETY: `lua_getstack` only reads.
-    let mut exists = |level| unsafe { ffi::lua_getstack(state, level, debug.as_mut_ptr()) != 0 };
+    let mut exists = |level| unsafe { engine::lua_getstack(state, level, debug.as_mut_ptr()) != 0 };
     // Most stacks are shallow.
     let (mut low, mut high) = (0, 3);
     while exists(high) {
@@ -209,13 +210,13 @@ unsafe fn depth(state: *mut ffi::lua_State) -> c_int {
 /// Names the levels whose functions are fields of a loaded module.
 ///
 /// What has been found out about a function is remembered; a full search is made only if one is new.
-unsafe fn name_globals(inner: &LuaInner, state: *mut ffi::lua_State, levels: &mut [Level]) {
+unsafe fn name_globals(inner: &LuaInner, state: *mut engine::lua_State, levels: &mut [Level]) {
     let names = &inner.internals.names;
     // SAFETY: raw reads of tables, which are checked to be tables; the key "_LOADED" is a string that exists already as a
     // key of the registry, so pushing it allocates nothing. `lua_next` gets the keys it returned, and nothing writes between.
     unsafe {
-        ffi::lua_getfield(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
-        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+        engine::lua_getfield(state, engine::LUA_REGISTRYINDEX, engine::LUA_LOADED_TABLE);
+        if engine::lua_type(state, -1) == engine::LUA_TTABLE {
             let mut all_known = true;
             for level in levels.iter_mut() {
                 match names.recall(level.function) {
@@ -239,7 +240,7 @@ unsafe fn name_globals(inner: &LuaInner, state: *mut ffi::lua_State, levels: &mu
                 level.global_name = new_global(inner, state, level);
             }
         }
-        ffi::lua_pop(state, 1);
+        engine::lua_pop(state, 1);
     }
 }
 
@@ -250,7 +251,7 @@ unsafe fn name_globals(inner: &LuaInner, state: *mut ffi::lua_State, levels: &mu
 /// As [`name_globals`].
 unsafe fn is_field(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     name: &str,
     function: *const c_void,
 ) -> bool {
@@ -260,16 +261,16 @@ unsafe fn is_field(
         if push_key(inner, state, module.as_bytes()).is_err() {
             return false;
         }
-        ffi::lua_rawget(state, -2);
+        engine::lua_rawget(state, -2);
         let mut is = false;
-        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE
+        if engine::lua_type(state, -1) == engine::LUA_TTABLE
             && push_key(inner, state, field.as_bytes()).is_ok()
         {
-            ffi::lua_rawget(state, -2);
-            is = ffi::lua_topointer(state, -1) == function;
-            ffi::lua_pop(state, 1);
+            engine::lua_rawget(state, -2);
+            is = engine::lua_topointer(state, -1) == function;
+            engine::lua_pop(state, 1);
         }
-        ffi::lua_pop(state, 1);
+        engine::lua_pop(state, 1);
         is
     }
 }
@@ -277,7 +278,7 @@ unsafe fn is_field(
 /// The name of a function that was called by a global name, and has become one after it was looked for.
 unsafe fn new_global(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     level: &Level,
 ) -> Option<Rc<str>> {
     let debug = &level.debug;
@@ -316,31 +317,31 @@ impl Names {
 }
 
 /// Looks for the functions of `levels` in the loaded modules, the table of which is on top.
-unsafe fn search_loaded(state: *mut ffi::lua_State, levels: &mut [Level]) {
+unsafe fn search_loaded(state: *mut engine::lua_State, levels: &mut [Level]) {
     // SAFETY: as in `name_globals`.
     unsafe {
-        ffi::lua_pushnil(state);
-        while ffi::lua_next(state, -2) != 0 {
-            if ffi::lua_type(state, -2) == ffi::LUA_TSTRING
-                && ffi::lua_type(state, -1) == ffi::LUA_TTABLE
+        engine::lua_pushnil(state);
+        while engine::lua_next(state, -2) != 0 {
+            if engine::lua_type(state, -2) == engine::LUA_TSTRING
+                && engine::lua_type(state, -1) == engine::LUA_TTABLE
             {
                 name_fields(state, levels);
             }
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
         }
     }
 }
 
 /// As [`search_loaded`], for the module on top with its name below.
-unsafe fn name_fields(state: *mut ffi::lua_State, levels: &mut [Level]) {
+unsafe fn name_fields(state: *mut engine::lua_State, levels: &mut [Level]) {
     // SAFETY: as in `name_globals`.
     unsafe {
-        ffi::lua_pushnil(state);
-        while ffi::lua_next(state, -2) != 0 {
-            if ffi::lua_type(state, -2) == ffi::LUA_TSTRING
-                && ffi::lua_type(state, -1) == ffi::LUA_TFUNCTION
+        engine::lua_pushnil(state);
+        while engine::lua_next(state, -2) != 0 {
+            if engine::lua_type(state, -2) == engine::LUA_TSTRING
+                && engine::lua_type(state, -1) == engine::LUA_TFUNCTION
             {
-                let function = ffi::lua_topointer(state, -1);
+                let function = engine::lua_topointer(state, -1);
                 for level in levels.iter_mut().filter(|l| l.function == function) {
                     let (module, field) = (string_at(state, -4), string_at(state, -2));
                     if module == "_G" {
@@ -350,15 +351,15 @@ unsafe fn name_fields(state: *mut ffi::lua_State, levels: &mut [Level]) {
                     }
                 }
             }
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
         }
     }
 }
 
-unsafe fn string_at(state: *mut ffi::lua_State, index: c_int) -> String {
+unsafe fn string_at(state: *mut engine::lua_State, index: c_int) -> String {
     // SAFETY: a string is there.
     unsafe {
-        CStr::from_ptr(ffi::lua_tolstring(state, index, std::ptr::null_mut()))
+        CStr::from_ptr(engine::lua_tolstring(state, index, std::ptr::null_mut()))
             .to_string_lossy()
             .into_owned()
     }

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 
 use super::task::{self, Park};
 use crate::call::cell::make_metatable;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::state::LuaInner;
@@ -52,11 +53,15 @@ impl Futures {
     /// # Safety
     ///
     /// `state` is the running state of the instance, which is being made.
-    pub(crate) unsafe fn open(&self, inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+    pub(crate) unsafe fn open(
+        &self,
+        inner: &LuaInner,
+        state: *mut engine::lua_State,
+    ) -> Result<()> {
         // SAFETY: `take` pops the table.
         unsafe {
             make_metatable(state)?;
-            self.metatable_address.set(ffi::lua_topointer(state, -1));
+            self.metatable_address.set(engine::lua_topointer(state, -1));
             self.metatable.set(Some(inner.slots.take(state)?));
         }
         Ok(())

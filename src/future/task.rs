@@ -12,6 +12,7 @@ use std::task::Poll;
 use super::pending_mark;
 use crate::call::callback::{enter, upvalue};
 use crate::call::cell;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -25,7 +26,9 @@ const SUSPEND: c_int = -1;
 /// # Safety
 ///
 /// Called by Lua, as a closure made for an `F`.
-pub(super) unsafe extern "C-unwind" fn call<'lua, F, A, FR, R>(state: *mut ffi::lua_State) -> c_int
+pub(super) unsafe extern "C-unwind" fn call<'lua, F, A, FR, R>(
+    state: *mut engine::lua_State,
+) -> c_int
 where
     F: Fn(&'lua Lua, A) -> FR,
     A: FromLuaMulti<'lua>,
@@ -50,14 +53,14 @@ where
 ///
 /// The last act of a C function that has nothing left to drop. `outcome` comes from [`enter`].
 #[inline(always)]
-pub(crate) unsafe fn leave(state: *mut ffi::lua_State, outcome: c_int) -> c_int {
+pub(crate) unsafe fn leave(state: *mut engine::lua_State, outcome: c_int) -> c_int {
     if outcome != SUSPEND {
         return outcome;
     }
     // SAFETY: `lua_yieldk` does not return; it raises an error where it cannot yield.
     unsafe {
-        ffi::lua_pushlightuserdata(state, pending_mark());
-        ffi::lua_yieldk(state, 1, 0, Some(resumed))
+        engine::lua_pushlightuserdata(state, pending_mark());
+        engine::lua_yieldk(state, 1, 0, Some(resumed))
     }
 }
 
@@ -236,7 +239,7 @@ unsafe fn park<'lua>(
     let state = inner.state();
     // SAFETY: a C function has room for the few values; the rest are moves on its stack. A1 for the lifetimes of the task.
     unsafe {
-        if ffi::lua_isyieldable(state) == 0 {
+        if engine::lua_isyieldable(state) == 0 {
             // `leave` will find out, and raise Lua's own error.
             return Ok(SUSPEND);
         }
@@ -245,12 +248,12 @@ unsafe fn park<'lua>(
         }
         let park = push_cell(inner, state)?;
         if borrows {
-            ffi::lua_pushvalue(state, 1);
-            ffi::lua_setiuservalue(state, -2, 1);
+            engine::lua_pushvalue(state, 1);
+            engine::lua_setiuservalue(state, -2, 1);
             (*park).borrows.set(true);
         }
-        ffi::lua_rotate(state, 1, 1);
-        ffi::lua_settop(state, 1);
+        engine::lua_rotate(state, 1, 1);
+        engine::lua_settop(state, 1);
         let task = std::mem::transmute::<Pin<Box<dyn Advance<'lua> + '_>>, AnyTask>(task);
         (*park).waiting.set(Some(Waiting::new(task)));
     }
@@ -258,14 +261,14 @@ unsafe fn park<'lua>(
 }
 
 /// Pushes a cell without a future.
-unsafe fn push_cell(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<*const Park> {
+unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*const Park> {
     let futures = &inner.futures;
     // SAFETY: the pool owns a count of the slot. The metatable is that of cells, and holds their `__gc`.
     unsafe {
         if let Some(slot) = futures.cells.take() {
             inner.slots.push(slot, state);
             inner.slots.release(slot);
-            return Ok(cell::value(ffi::lua_touserdata(state, -1)));
+            return Ok(cell::value(engine::lua_touserdata(state, -1)));
         }
         let park = Park {
             waiting: Cell::new(None),
@@ -276,24 +279,24 @@ unsafe fn push_cell(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<*con
             is_linked: Cell::new(false),
         };
         cell::push_with_user_value(inner, state, park, futures.metatable())?;
-        let park = cell::value::<Park>(ffi::lua_touserdata(state, -1));
+        let park = cell::value::<Park>(engine::lua_touserdata(state, -1));
         (*park).link();
         Ok(park)
     }
 }
 
 /// Keeps the cell at index 1, which is empty, for the next future.
-unsafe fn recycle_cell(inner: &LuaInner, state: *mut ffi::lua_State, park: &Park) {
+unsafe fn recycle_cell(inner: &LuaInner, state: *mut engine::lua_State, park: &Park) {
     if inner.futures.cells.is_full() {
         return;
     }
     // SAFETY: what has pushed the results has left room (see `STACK_RESERVE`); `take` pops the cell.
     unsafe {
         if park.borrows.replace(false) {
-            ffi::lua_pushnil(state);
-            ffi::lua_setiuservalue(state, 1, 1);
+            engine::lua_pushnil(state);
+            engine::lua_setiuservalue(state, 1, 1);
         }
-        ffi::lua_pushvalue(state, 1);
+        engine::lua_pushvalue(state, 1);
         if let Ok(slot) = inner.slots.take(state) {
             inner.futures.cells.put(slot);
         }
@@ -302,14 +305,14 @@ unsafe fn recycle_cell(inner: &LuaInner, state: *mut ffi::lua_State, park: &Park
 
 /// Goes on with a function that has yielded in [`leave`].
 unsafe extern "C-unwind" fn resumed(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     _: c_int,
-    _: ffi::lua_KContext,
+    _: engine::lua_KContext,
 ) -> c_int {
     // SAFETY: `park` has left the cell as all there is on the stack; what the coroutine was resumed with lies above.
     unsafe {
-        ffi::lua_settop(state, 1);
-        let userdata = ffi::lua_touserdata(state, 1);
+        engine::lua_settop(state, 1);
+        let userdata = engine::lua_touserdata(state, 1);
         let park = cell::value::<Park>(userdata);
         let outcome = enter(cell::instance(userdata), state, |lua, _| {
             let _inside = lua.inner().futures.enter();
@@ -350,20 +353,20 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
 /// # Safety
 ///
 /// `thread` is a coroutine of the instance, which is open, and is not running.
-pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut ffi::lua_State) {
+pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_State) {
     // SAFETY: only cells have that metatable. They are at index 1 where a coroutine is suspended by `leave`.
     unsafe {
-        if ffi::lua_status(thread) != ffi::LUA_YIELD
-            || ffi::lua_gettop(thread) == 0
-            || ffi::lua_checkstack(thread, 1) == 0
-            || ffi::lua_getmetatable(thread, 1) == 0
+        if engine::lua_status(thread) != engine::LUA_YIELD
+            || engine::lua_gettop(thread) == 0
+            || engine::lua_checkstack(thread, 1) == 0
+            || engine::lua_getmetatable(thread, 1) == 0
         {
             return;
         }
-        let metatable = ffi::lua_topointer(thread, -1);
-        ffi::lua_pop(thread, 1);
+        let metatable = engine::lua_topointer(thread, -1);
+        engine::lua_pop(thread, 1);
         if metatable == inner.futures.metatable_address() {
-            let park = cell::value::<Park>(ffi::lua_touserdata(thread, 1));
+            let park = cell::value::<Park>(engine::lua_touserdata(thread, 1));
             discard(inner, (*park).waiting.take());
         }
     }

@@ -10,6 +10,7 @@ use futures_util::stream::Stream;
 
 use super::{pending_mark, task};
 use crate::call::new_thread;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -26,7 +27,7 @@ use crate::Lua;
 pub struct AsyncThread<'lua, R> {
     thread: Thread<'lua>,
     /// The state of `thread`, which stays where it is as long as `thread` is kept.
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     /// What the coroutine is still to be given, beside what lies on its stack.
     args: Option<Box<Result<MultiValue<'lua>>>>,
     /// Nobody else has been given the coroutine: it ends with this, and is used again.
@@ -117,11 +118,11 @@ impl<'lua, R> AsyncThread<'lua, R> {
             let mut held = Held::adopt(state, nargs);
             let this = AsyncThread::new(coroutine(lua)?, None, true);
             let thread = this.state;
-            if ffi::lua_checkstack(thread, nargs + 1) == 0 {
+            if engine::lua_checkstack(thread, nargs + 1) == 0 {
                 return Err(Error::StackError);
             }
             function.0.push_onto(thread);
-            ffi::lua_xmove(state, thread, nargs);
+            engine::lua_xmove(state, thread, nargs);
             held.release(nargs);
             Ok(this)
         }
@@ -142,16 +143,18 @@ impl<'lua, R> AsyncThread<'lua, R> {
             let nargs = match self.args.take() {
                 Some(args) => move_args(lua, (*args)?, thread)?,
                 // Not begun: its function and the arguments lie there.
-                None if ffi::lua_status(thread) == ffi::LUA_OK => ffi::lua_gettop(thread) - 1,
+                None if engine::lua_status(thread) == engine::LUA_OK => {
+                    engine::lua_gettop(thread) - 1
+                }
                 None => 0,
             };
             let _lent = inner.futures.lend(cx.waker());
             let mut nresults = 0;
-            match ffi::lua_resume(thread, state, nargs, &mut nresults) {
-                ffi::LUA_OK => Ok(Step::Returned(nresults)),
-                ffi::LUA_YIELD => {
-                    if nresults == 1 && ffi::lua_touserdata(thread, -1) == pending_mark() {
-                        ffi::lua_pop(thread, 1);
+            match engine::lua_resume(thread, state, nargs, &mut nresults) {
+                engine::LUA_OK => Ok(Step::Returned(nresults)),
+                engine::LUA_YIELD => {
+                    if nresults == 1 && engine::lua_touserdata(thread, -1) == pending_mark() {
+                        engine::lua_pop(thread, 1);
                         return Ok(Step::Pending);
                     }
                     Ok(Step::Yielded(nresults))
@@ -167,16 +170,16 @@ impl<'lua, R> AsyncThread<'lua, R> {
 /// # Safety
 ///
 /// `thread` is a coroutine that can be resumed.
-unsafe fn move_args(lua: &Lua, args: MultiValue, thread: *mut ffi::lua_State) -> Result<c_int> {
+unsafe fn move_args(lua: &Lua, args: MultiValue, thread: *mut engine::lua_State) -> Result<c_int> {
     let state = lua.state();
     // SAFETY: what is pushed is held until it is moved.
     unsafe {
         let nargs = args.push(lua)?;
         let mut held = Held::adopt(state, nargs);
-        if ffi::lua_checkstack(thread, nargs) == 0 {
+        if engine::lua_checkstack(thread, nargs) == 0 {
             return Err(Error::StackError);
         }
-        ffi::lua_xmove(state, thread, nargs);
+        engine::lua_xmove(state, thread, nargs);
         held.release(nargs);
         Ok(nargs)
     }
@@ -199,11 +202,11 @@ fn coroutine(lua: &Lua) -> Result<Thread<'_>> {
 }
 
 /// Whether `thread` has finished, so that a function can be put on its stack.
-unsafe fn is_blank(lua: &Lua, thread: *mut ffi::lua_State) -> bool {
+unsafe fn is_blank(lua: &Lua, thread: *mut engine::lua_State) -> bool {
     // SAFETY: plain reads.
     unsafe {
-        ffi::lua_status(thread) == ffi::LUA_OK
-            && ffi::lua_gettop(thread) == 0
+        engine::lua_status(thread) == engine::LUA_OK
+            && engine::lua_gettop(thread) == 0
             && !is_active(lua, thread)
     }
 }
@@ -223,7 +226,7 @@ impl<R> AsyncThread<'_, R> {
                 }
                 task::drop_future_of(inner, thread);
                 close(thread, state);
-                ffi::lua_settop(thread, 0);
+                engine::lua_settop(thread, 0);
             }
             if !inner.futures.coroutines.is_full() {
                 let slot = self.thread.0.slot();
@@ -286,7 +289,7 @@ where
             Step::Returned(n) => Poll::Ready(this.convert(n)),
             Step::Yielded(n) => {
                 // SAFETY: they are on top of the coroutine.
-                unsafe { ffi::lua_pop(this.state, n) };
+                unsafe { engine::lua_pop(this.state, n) };
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -19,6 +19,7 @@ use std::ptr;
 
 use super::slots::{Slot, Slots};
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::Result;
 
 /// Entries of the table.
@@ -69,7 +70,7 @@ impl Keys {
     /// # Safety
     ///
     /// `state` is the running state of the instance, which is being made; no slot is in use yet.
-    pub(crate) unsafe fn open(&self, slots: &Slots, state: *mut ffi::lua_State) -> Result<()> {
+    pub(crate) unsafe fn open(&self, slots: &Slots, state: *mut engine::lua_State) -> Result<()> {
         // SAFETY: passed on; `overwrite` pops what is pushed protected.
         unsafe {
             self.first.set(slots.take_block(state, COUNT)?);
@@ -132,7 +133,7 @@ impl Keys {
     ///
     /// `state` is a running state of the instance with the string on top and a free place.
     #[inline(never)]
-    pub(crate) unsafe fn keep(&self, slots: &Slots, state: *mut ffi::lua_State, bytes: &[u8]) {
+    pub(crate) unsafe fn keep(&self, slots: &Slots, state: *mut engine::lua_State, bytes: &[u8]) {
         if bytes.len() > LONGEST {
             return;
         }
@@ -154,8 +155,8 @@ impl Keys {
         } else if !entry.varies {
             // SAFETY: K1; a Lua string is on top.
             unsafe {
-                entry.text = ffi::lua_tolstring(state, -1, ptr::null_mut()) as *const u8;
-                ffi::lua_pushvalue(state, -1);
+                entry.text = engine::lua_tolstring(state, -1, ptr::null_mut()) as *const u8;
+                engine::lua_pushvalue(state, -1);
                 slots.overwrite(self.first.get().plus(place as u32), state);
             }
             self.replaced.set(self.replaced.get().wrapping_add(1));
@@ -173,11 +174,11 @@ impl Keys {
 /// # Safety
 ///
 /// As for `protect`.
-unsafe fn push_name(state: *mut ffi::lua_State, name: &'static CStr) -> Result<()> {
+unsafe fn push_name(state: *mut engine::lua_State, name: &'static CStr) -> Result<()> {
     // SAFETY: passed on.
     unsafe {
         protect(state, 0, 1, |state| {
-            ffi::lua_pushstring(state, name.as_ptr());
+            engine::lua_pushstring(state, name.as_ptr());
         })
     }
 }

@@ -5,6 +5,7 @@ use std::mem;
 use std::os::raw::{c_int, c_void};
 
 use super::slots::Slot;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 use crate::Lua;
@@ -39,7 +40,7 @@ impl<'lua> Ref<'lua> {
     pub(crate) unsafe fn at(lua: &'lua Lua, index: c_int) -> Result<Ref<'lua>> {
         // SAFETY: passed on.
         unsafe {
-            ffi::lua_pushvalue(lua.state(), index);
+            engine::lua_pushvalue(lua.state(), index);
             Ref::pop(lua)
         }
     }
@@ -101,7 +102,7 @@ impl<'lua> Ref<'lua> {
     /// The running state of the instance.
     #[inline(always)]
     #[track_caller]
-    pub(crate) fn state(&self) -> *mut ffi::lua_State {
+    pub(crate) fn state(&self) -> *mut engine::lua_State {
         self.lua.state()
     }
 
@@ -123,7 +124,7 @@ impl<'lua> Ref<'lua> {
     ///
     /// There is room for one value.
     #[inline(always)]
-    pub(crate) unsafe fn push_onto(&self, state: *mut ffi::lua_State) {
+    pub(crate) unsafe fn push_onto(&self, state: *mut engine::lua_State) {
         // SAFETY: we own a count of the slot, and there is a VM since there is `state`.
         unsafe { self.lua.inner().slots.push(self.slot, state) }
     }
@@ -168,7 +169,7 @@ impl<'lua> Ref<'lua> {
     ///
     /// As [`Ref::overwrite`] and [`Ref::peek`].
     #[inline(always)]
-    pub(crate) unsafe fn overwrite_from(&mut self, thread: *mut ffi::lua_State, index: c_int) {
+    pub(crate) unsafe fn overwrite_from(&mut self, thread: *mut engine::lua_State, index: c_int) {
         // SAFETY: we own the only count of the slot.
         unsafe {
             self.lua
@@ -184,7 +185,7 @@ impl<'lua> Ref<'lua> {
     ///
     /// The caller keeps to S4 and leaves that thread's stack as it was.
     #[inline(always)]
-    pub(crate) unsafe fn peek(&self) -> (*mut ffi::lua_State, c_int) {
+    pub(crate) unsafe fn peek(&self) -> (*mut engine::lua_State, c_int) {
         let inner = self.lua.inner();
         // Find out that the VM is there.
         inner.state();
@@ -200,7 +201,7 @@ impl<'lua> Ref<'lua> {
         // SAFETY: `lua_topointer` only reads.
         unsafe {
             let (thread, index) = self.peek();
-            ffi::lua_topointer(thread, index)
+            engine::lua_topointer(thread, index)
         }
     }
 
@@ -220,8 +221,8 @@ impl<'lua> Ref<'lua> {
         unsafe {
             self.push();
             other.push();
-            let same = ffi::lua_rawequal(state, -1, -2) != 0;
-            ffi::lua_pop(state, 2);
+            let same = engine::lua_rawequal(state, -1, -2) != 0;
+            engine::lua_pop(state, 2);
             same
         }
     }

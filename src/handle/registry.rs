@@ -7,6 +7,7 @@ use std::ptr;
 
 use super::slots::Slot;
 use super::unref::UnrefQueue;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 
@@ -27,7 +28,10 @@ impl RegistryKey {
     /// # Safety
     ///
     /// As [`Slots::take`](super::slots::Slots::take).
-    pub(crate) unsafe fn take(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<RegistryKey> {
+    pub(crate) unsafe fn take(
+        inner: &LuaInner,
+        state: *mut engine::lua_State,
+    ) -> Result<RegistryKey> {
         // SAFETY: passed on; the VM is there.
         let slot = unsafe {
             inner.unref.drain(inner);
@@ -61,7 +65,11 @@ impl RegistryKey {
     /// # Safety
     ///
     /// `state` is a running state of `inner` with one free place.
-    pub(crate) unsafe fn push(&self, inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+    pub(crate) unsafe fn push(
+        &self,
+        inner: &LuaInner,
+        state: *mut engine::lua_State,
+    ) -> Result<()> {
         self.check(inner)?;
         // SAFETY: the key owns a count of its slot.
         unsafe { inner.slots.push(self.slot, state) };
@@ -73,7 +81,7 @@ impl RegistryKey {
     /// # Safety
     ///
     /// `state` is a running state of `inner` with a value on top, and `self` belongs to `inner`.
-    pub(crate) unsafe fn overwrite(&self, inner: &LuaInner, state: *mut ffi::lua_State) {
+    pub(crate) unsafe fn overwrite(&self, inner: &LuaInner, state: *mut engine::lua_State) {
         debug_assert!(self.belongs_to(inner));
         // SAFETY: the key owns its slot alone: `take` never shares one.
         unsafe { inner.slots.overwrite(self.slot, state) }

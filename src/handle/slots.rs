@@ -26,6 +26,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::os::raw::c_int;
 
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::stack::Held;
 
@@ -67,7 +68,7 @@ const NONE: u32 = u32::MAX >> 1;
 
 /// All slots of an instance.
 pub(crate) struct Slots {
-    threads: UnsafeCell<Vec<*mut ffi::lua_State>>,
+    threads: UnsafeCell<Vec<*mut engine::lua_State>>,
     /// The count of a slot in use; the next free slot of one on the free list.
     counts: UnsafeCell<Vec<u32>>,
     free: Cell<u32>,
@@ -90,7 +91,7 @@ impl Slots {
     }
 
     #[inline(always)]
-    fn place(&self, slot: u32) -> (*mut ffi::lua_State, c_int) {
+    fn place(&self, slot: u32) -> (*mut engine::lua_State, c_int) {
         // SAFETY: S1, S3: the thread of a slot below `room` exists.
         let thread = unsafe { *(&*self.threads.get()).get_unchecked((slot >> BITS) as usize) };
         (thread, (slot & (PER_THREAD - 1)) as c_int + FIRST)
@@ -114,13 +115,13 @@ impl Slots {
     ///
     /// `state` is a running state of this instance with a value on top.
     #[inline]
-    pub(crate) unsafe fn take(&self, state: *mut ffi::lua_State) -> Result<Slot> {
+    pub(crate) unsafe fn take(&self, state: *mut engine::lua_State) -> Result<Slot> {
         let slot = self.len.get();
         if slot < self.room.get() && self.holes.get() <= TOLERATED + slot / 2 {
             self.len.set(slot + 1);
             self.set_count(slot, 1);
             // SAFETY: S1, the stack of the thread reaches to just below this slot; S3, there is room.
-            unsafe { ffi::lua_xmove(state, self.place(slot).0, 1) };
+            unsafe { engine::lua_xmove(state, self.place(slot).0, 1) };
             return Ok(Slot(slot));
         }
         // SAFETY: passed on.
@@ -132,7 +133,7 @@ impl Slots {
     /// # Safety
     ///
     /// `state` is a running state of this instance. No slot is in use yet, and `n` is less than [`START`].
-    pub(super) unsafe fn take_block(&self, state: *mut ffi::lua_State, n: u32) -> Result<Slot> {
+    pub(super) unsafe fn take_block(&self, state: *mut engine::lua_State, n: u32) -> Result<Slot> {
         // SAFETY: passed on; `grow` makes room for `START` slots at the least.
         unsafe { self.grow(state)? };
         let first = self.len.get();
@@ -143,12 +144,12 @@ impl Slots {
         }
         let (thread, last) = self.place(first + n - 1);
         // SAFETY: S1, S3.
-        unsafe { ffi::lua_settop(thread, last) };
+        unsafe { engine::lua_settop(thread, last) };
         Ok(Slot(first))
     }
 
     /// As [`Slots::take`], from the free list if there is anything on it.
-    unsafe fn take_hole(&self, state: *mut ffi::lua_State) -> Result<Slot> {
+    unsafe fn take_hole(&self, state: *mut engine::lua_State) -> Result<Slot> {
         let slot = self.free.get();
         if slot == NONE {
             // SAFETY: passed on.
@@ -160,15 +161,15 @@ impl Slots {
         let (thread, index) = self.place(slot);
         // SAFETY: S1 and S3 (one spare place on top).
         unsafe {
-            ffi::lua_xmove(state, thread, 1);
-            ffi::lua_replace(thread, index);
+            engine::lua_xmove(state, thread, 1);
+            engine::lua_replace(thread, index);
         }
         Ok(Slot(slot))
     }
 
     #[cold]
     #[inline(never)]
-    unsafe fn take_growing(&self, state: *mut ffi::lua_State) -> Result<Slot> {
+    unsafe fn take_growing(&self, state: *mut engine::lua_State) -> Result<Slot> {
         // SAFETY: the value on top is popped if `grow` fails.
         unsafe {
             let mut held = Held::adopt(state, 1);
@@ -184,12 +185,12 @@ impl Slots {
     ///
     /// `slot` is counted; `state` is a state of this instance with room for one value.
     #[inline(always)]
-    pub(crate) unsafe fn push(&self, slot: Slot, state: *mut ffi::lua_State) {
+    pub(crate) unsafe fn push(&self, slot: Slot, state: *mut engine::lua_State) {
         let (thread, index) = self.place(slot.0);
         // SAFETY: S1, S3.
         unsafe {
-            ffi::lua_pushvalue(thread, index);
-            ffi::lua_xmove(thread, state, 1);
+            engine::lua_pushvalue(thread, index);
+            engine::lua_xmove(thread, state, 1);
         }
     }
 
@@ -199,13 +200,13 @@ impl Slots {
     ///
     /// As [`Slots::push`], and as [`Slots::peek`] for `to`.
     #[inline(always)]
-    pub(crate) unsafe fn push_beside(&self, slot: Slot, to: *mut ffi::lua_State) {
+    pub(crate) unsafe fn push_beside(&self, slot: Slot, to: *mut engine::lua_State) {
         let (thread, index) = self.place(slot.0);
         // SAFETY: S1, S3.
         unsafe {
-            ffi::lua_pushvalue(thread, index);
+            engine::lua_pushvalue(thread, index);
             if thread != to {
-                ffi::lua_xmove(thread, to, 1);
+                engine::lua_xmove(thread, to, 1);
             }
         }
     }
@@ -215,12 +216,12 @@ impl Slots {
     /// # Safety
     ///
     /// `slot` is counted; `state` is a state of this instance with a value on top.
-    pub(crate) unsafe fn overwrite(&self, slot: Slot, state: *mut ffi::lua_State) {
+    pub(crate) unsafe fn overwrite(&self, slot: Slot, state: *mut engine::lua_State) {
         let (thread, index) = self.place(slot.0);
         // SAFETY: S1, S3.
         unsafe {
-            ffi::lua_xmove(state, thread, 1);
-            ffi::lua_replace(thread, index);
+            engine::lua_xmove(state, thread, 1);
+            engine::lua_replace(thread, index);
         }
     }
 
@@ -233,16 +234,16 @@ impl Slots {
     pub(super) unsafe fn overwrite_from(
         &self,
         slot: Slot,
-        from: *mut ffi::lua_State,
+        from: *mut engine::lua_State,
         index: c_int,
     ) {
         let (thread, place) = self.place(slot.0);
         // SAFETY: S1, S3.
         unsafe {
             if from == thread {
-                ffi::lua_copy(thread, index, place);
+                engine::lua_copy(thread, index, place);
             } else {
-                ffi::lua_pushvalue(from, index);
+                engine::lua_pushvalue(from, index);
                 self.overwrite(slot, from);
             }
         }
@@ -254,7 +255,7 @@ impl Slots {
     ///
     /// `slot` is counted. The caller keeps to S4 and leaves the thread's stack as it was.
     #[inline(always)]
-    pub(crate) unsafe fn peek(&self, slot: Slot) -> (*mut ffi::lua_State, c_int) {
+    pub(crate) unsafe fn peek(&self, slot: Slot) -> (*mut engine::lua_State, c_int) {
         self.place(slot.0)
     }
 
@@ -319,18 +320,18 @@ impl Slots {
         unsafe {
             if slot + 1 == self.len.get() {
                 self.len.set(slot);
-                ffi::lua_settop(thread, index - 1);
+                engine::lua_settop(thread, index - 1);
             } else {
                 self.set_count(slot, self.free.replace(slot));
                 self.holes.set(self.holes.get() + 1);
-                ffi::lua_copy(thread, NIL, index);
+                engine::lua_copy(thread, NIL, index);
             }
         }
     }
 
     /// Makes room for at least one more slot.
     #[cold]
-    unsafe fn grow(&self, state: *mut ffi::lua_State) -> Result<()> {
+    unsafe fn grow(&self, state: *mut engine::lua_State) -> Result<()> {
         let room = self.room.get();
         let (next, thread_index) = if room.is_multiple_of(PER_THREAD) {
             if room >= NONE - PER_THREAD {
@@ -357,8 +358,8 @@ impl Slots {
             }
             let thread = (&(*self.threads.get()))[thread_index as usize];
             let height = (next - (thread_index << BITS)) as c_int + FIRST - 1 + SPARE;
-            let missing = height - ffi::lua_gettop(thread);
-            if missing > 0 && ffi::lua_checkstack(thread, missing) == 0 {
+            let missing = height - engine::lua_gettop(thread);
+            if missing > 0 && engine::lua_checkstack(thread, missing) == 0 {
                 return Err(out_of_memory());
             }
         }
@@ -369,19 +370,19 @@ impl Slots {
     }
 
     /// Makes one more reference thread, anchored in the registry.
-    unsafe fn add_thread(&self, state: *mut ffi::lua_State) -> Result<()> {
+    unsafe fn add_thread(&self, state: *mut engine::lua_State) -> Result<()> {
         // SAFETY: runs protected; the closure holds nothing that needs a destructor.
         let thread = unsafe {
             protect(state, 0, 0, |state| {
-                let thread = ffi::lua_newthread(state);
-                ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, thread as *const _);
+                let thread = engine::lua_newthread(state);
+                engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, thread as *const _);
                 thread
             })?
         };
         // SAFETY: a fresh thread has room for LUA_MINSTACK values. A finalizer that ran meanwhile may have added a thread of
         // its own; then this one is simply the next.
         unsafe {
-            ffi::lua_pushnil(thread);
+            engine::lua_pushnil(thread);
             let threads = &mut *self.threads.get();
             threads.try_reserve(1).map_err(|_| out_of_memory())?;
             threads.push(thread);
@@ -428,7 +429,7 @@ mod tests {
     fn take(lua: &Lua, value: i64) -> Result<Slot> {
         // SAFETY: the instance is open, and its stack has room.
         unsafe {
-            ffi::lua_pushinteger(lua.state(), value);
+            engine::lua_pushinteger(lua.state(), value);
             lua.inner().slots.take(lua.state())
         }
     }
@@ -437,8 +438,8 @@ mod tests {
         // SAFETY: the tests read counted slots only; the stack has room.
         unsafe {
             lua.inner().slots.push(slot, lua.state());
-            let value = ffi::lua_tointeger(lua.state(), -1);
-            ffi::lua_pop(lua.state(), 1);
+            let value = engine::lua_tointeger(lua.state(), -1);
+            engine::lua_pop(lua.state(), 1);
             value
         }
     }
@@ -450,7 +451,7 @@ mod tests {
 
     fn height(lua: &Lua) -> c_int {
         // SAFETY: the instance is open.
-        unsafe { ffi::lua_gettop(lua.state()) }
+        unsafe { engine::lua_gettop(lua.state()) }
     }
 
     #[test]
@@ -501,7 +502,7 @@ mod tests {
             unsafe {
                 (*slots.threads.get())
                     .iter()
-                    .map(|&thread| ffi::lua_gettop(thread))
+                    .map(|&thread| engine::lua_gettop(thread))
                     .collect()
             }
         };

@@ -33,6 +33,7 @@ use ::serde::de::DeserializeOwned;
 use ::serde::ser::Serialize;
 
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::handle::slots::Slot;
@@ -225,7 +226,7 @@ pub(crate) struct SerdeState {
     /// The metatable that marks sequences, with its address, once it was asked for. Its slot is never freed.
     array_metatable: Cell<Option<(Slot, *const c_void)>>,
     /// The thread on whose stack tables are read, null if there is none yet. It lies in a slot that is never freed.
-    thread: Cell<*mut ffi::lua_State>,
+    thread: Cell<*mut engine::lua_State>,
 }
 
 impl Default for SerdeState {
@@ -265,11 +266,11 @@ unsafe fn make_array_metatable(lua: &Lua) -> Result<Slot> {
     // SAFETY: the body holds nothing; `take` pops the table.
     unsafe {
         protect(state, 0, 1, |state| {
-            ffi::lua_createtable(state, 0, 1);
-            ffi::lua_pushboolean(state, 0);
-            ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+            engine::lua_createtable(state, 0, 1);
+            engine::lua_pushboolean(state, 0);
+            engine::lua_setfield(state, -2, c"__metatable".as_ptr());
         })?;
-        let address = ffi::lua_topointer(state, -1);
+        let address = engine::lua_topointer(state, -1);
         let slot = inner.slots.take(state)?;
         inner.serde.array_metatable.set(Some((slot, address)));
         Ok(slot)

@@ -22,6 +22,7 @@ use super::ser::Options;
 use super::walk::Top;
 use crate::call::protect::protect;
 use crate::call::{push_bytes, push_table};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 use crate::value::convert::text::bytes_at;
@@ -63,7 +64,7 @@ pub(super) fn to_value<'lua>(
 pub(super) struct Job<'a> {
     lua: &'a Lua,
     inner: &'a LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     frame: u32,
     options: Options,
 }
@@ -86,7 +87,7 @@ impl Job<'_> {
         // SAFETY: the state is the running one, with room.
         unsafe {
             push_table(self.inner, self.state, room(list), room(fields))?;
-            Ok(ffi::lua_gettop(self.state))
+            Ok(engine::lua_gettop(self.state))
         }
     }
 
@@ -108,12 +109,12 @@ impl Job<'_> {
         unsafe {
             if self.inner.infallible_memory() {
                 let memory = &self.inner.memory;
-                memory.unfailing(|| ffi::lua_rawset(state, table));
+                memory.unfailing(|| engine::lua_rawset(state, table));
                 return Ok(());
             }
-            ffi::lua_pushvalue(state, table);
-            ffi::lua_insert(state, -3);
-            protect(state, 3, 0, |state| ffi::lua_rawset(state, 1))
+            engine::lua_pushvalue(state, table);
+            engine::lua_insert(state, -3);
+            protect(state, 3, 0, |state| engine::lua_rawset(state, 1))
         }
     }
 
@@ -129,12 +130,12 @@ impl Job<'_> {
         unsafe {
             if self.inner.infallible_memory() {
                 let memory = &self.inner.memory;
-                memory.unfailing(|| ffi::lua_rawseti(state, table, i));
+                memory.unfailing(|| engine::lua_rawseti(state, table, i));
                 return Ok(());
             }
-            ffi::lua_pushvalue(state, table);
-            ffi::lua_insert(state, -2);
-            protect(state, 2, 0, |state| ffi::lua_rawseti(state, 1, i))
+            engine::lua_pushvalue(state, table);
+            engine::lua_insert(state, -2);
+            protect(state, 2, 0, |state| engine::lua_rawseti(state, 1, i))
         }
     }
 }
@@ -160,7 +161,7 @@ impl<'j> Push<'j> {
     fn begin(self) -> Result<&'j Job<'j>> {
         self.job.check()?;
         // SAFETY: a plain read.
-        if unsafe { ffi::lua_gettop(self.job.state) } != self.base {
+        if unsafe { engine::lua_gettop(self.job.state) } != self.base {
             return Err(misplaced());
         }
         Ok(self.job)
@@ -170,7 +171,7 @@ impl<'j> Push<'j> {
     ///
     /// `push` pushes one value, cannot raise and runs no other code.
     #[inline(always)]
-    unsafe fn plain(self, push: impl FnOnce(*mut ffi::lua_State)) -> Result<Pushed> {
+    unsafe fn plain(self, push: impl FnOnce(*mut engine::lua_State)) -> Result<Pushed> {
         push(self.begin()?.state);
         Ok(Pushed(()))
     }
@@ -187,8 +188,8 @@ impl<'j> Push<'j> {
         // SAFETY: plain pushes.
         unsafe {
             self.plain(|state| match null {
-                true => ffi::lua_pushlightuserdata(state, std::ptr::null_mut()),
-                false => ffi::lua_pushnil(state),
+                true => engine::lua_pushlightuserdata(state, std::ptr::null_mut()),
+                false => engine::lua_pushnil(state),
             })
         }
     }
@@ -199,8 +200,8 @@ impl<'j> Push<'j> {
         // SAFETY: plain pushes.
         unsafe {
             self.plain(|state| match n.try_into() {
-                Ok(n) => ffi::lua_pushinteger(state, n),
-                Err(_) => ffi::lua_pushnumber(state, float),
+                Ok(n) => engine::lua_pushinteger(state, n),
+                Err(_) => engine::lua_pushnumber(state, float),
             })
         }
     }
@@ -269,7 +270,7 @@ impl<'j> ser::Serializer for Push<'j> {
     #[inline]
     fn serialize_bool(self, v: bool) -> Result<Pushed> {
         // SAFETY: a plain push.
-        unsafe { self.plain(|state| ffi::lua_pushboolean(state, v as c_int)) }
+        unsafe { self.plain(|state| engine::lua_pushboolean(state, v as c_int)) }
     }
 
     #[inline]
@@ -280,7 +281,7 @@ impl<'j> ser::Serializer for Push<'j> {
     #[inline]
     fn serialize_f64(self, v: f64) -> Result<Pushed> {
         // SAFETY: a plain push.
-        unsafe { self.plain(|state| ffi::lua_pushnumber(state, v)) }
+        unsafe { self.plain(|state| engine::lua_pushnumber(state, v)) }
     }
 
     fn serialize_char(self, v: char) -> Result<Pushed> {
@@ -356,7 +357,7 @@ impl<'j> ser::Serializer for Push<'j> {
             unsafe {
                 let metatable = array_metatable_slot(job.lua)?;
                 job.inner.slots.push(metatable, job.state);
-                ffi::lua_setmetatable(job.state, -2);
+                engine::lua_setmetatable(job.state, -2);
             }
         }
         Ok(list)
@@ -433,7 +434,7 @@ pub(super) struct Fields<'j> {
 
 /// P3: pops what a step has pushed, unless that was done already.
 struct Step {
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     height: c_int,
 }
 
@@ -449,7 +450,7 @@ impl Drop for Step {
     #[cold]
     fn drop(&mut self) {
         // SAFETY: what is above the height was pushed by this step, which ends here.
-        unsafe { ffi::lua_settop(self.state, self.height) }
+        unsafe { engine::lua_settop(self.state, self.height) }
     }
 }
 
@@ -460,7 +461,7 @@ impl<'j> Fields<'j> {
         self.job.check()?;
         let state = self.job.state;
         // SAFETY: a plain read.
-        let height = unsafe { ffi::lua_gettop(state) };
+        let height = unsafe { engine::lua_gettop(state) };
         Ok(Step { state, height })
     }
 
@@ -501,9 +502,9 @@ impl<'j> Fields<'j> {
         let state = self.job.state;
         // SAFETY: P4; plain reads.
         let invalid = unsafe {
-            match ffi::lua_type(state, -1) {
-                ffi::LUA_TNIL => "nil",
-                ffi::LUA_TNUMBER if ffi::lua_tonumber(state, -1).is_nan() => "NaN",
+            match engine::lua_type(state, -1) {
+                engine::LUA_TNIL => "nil",
+                engine::LUA_TNUMBER if engine::lua_tonumber(state, -1).is_nan() => "NaN",
                 _ => return Ok(()),
             }
         };
@@ -571,10 +572,10 @@ impl<'j> Fields<'j> {
                 Kind::Variant { outer } => job.set(outer)?,
                 Kind::Number(number) => {
                     let number = number.ok_or_else(not_a_number)?;
-                    ffi::lua_settop(job.state, table - 1);
+                    engine::lua_settop(job.state, table - 1);
                     match number {
-                        JsonNumber::Integer(n) => ffi::lua_pushinteger(job.state, n),
-                        JsonNumber::Float(n) => ffi::lua_pushnumber(job.state, n),
+                        JsonNumber::Integer(n) => engine::lua_pushinteger(job.state, n),
+                        JsonNumber::Float(n) => engine::lua_pushnumber(job.state, n),
                     }
                 }
             }

@@ -25,6 +25,7 @@ use std::os::raw::{c_int, c_void};
 use crate::call::failure::failure_at;
 use crate::call::new_thread;
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
 use crate::state::STACK_RESERVE;
@@ -51,7 +52,7 @@ pub(super) struct Refused(pub(super) &'static str);
 pub(super) struct Walk<'a> {
     lua: &'a Lua,
     /// W1.
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     arrays: *const c_void,
     options: Options,
     /// The address of the native stack where the walk began.
@@ -95,11 +96,11 @@ pub(super) fn walk<R>(
     unsafe {
         let state = thread(lua)?;
         let top = Top::new(state);
-        if ffi::lua_checkstack(state, STACK_RESERVE) == 0 {
+        if engine::lua_checkstack(state, STACK_RESERVE) == 0 {
             return Err(Error::StackError);
         }
         root.push();
-        ffi::lua_xmove(entered.state, state, 1);
+        engine::lua_xmove(entered.state, state, 1);
         let walk = Walk {
             lua,
             state,
@@ -124,7 +125,7 @@ fn native_stack_address() -> usize {
 /// # Safety
 ///
 /// The instance is open, with 4 free places.
-unsafe fn thread(lua: &Lua) -> Result<*mut ffi::lua_State> {
+unsafe fn thread(lua: &Lua) -> Result<*mut engine::lua_State> {
     let inner = lua.inner();
     let known = &inner.serde.thread;
     if known.get().is_null() {
@@ -140,7 +141,7 @@ unsafe fn thread(lua: &Lua) -> Result<*mut ffi::lua_State> {
 
 /// The height of a stack; what is above it on drop is popped.
 pub(super) struct Top {
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     pub(super) height: c_int,
 }
 
@@ -149,9 +150,9 @@ impl Top {
     ///
     /// `state` is a running state, and so it is at the drop, in the same call.
     #[inline]
-    pub(super) unsafe fn new(state: *mut ffi::lua_State) -> Top {
+    pub(super) unsafe fn new(state: *mut engine::lua_State) -> Top {
         // SAFETY: passed on.
-        let height = unsafe { ffi::lua_gettop(state) };
+        let height = unsafe { engine::lua_gettop(state) };
         Top { state, height }
     }
 }
@@ -160,7 +161,7 @@ impl Drop for Top {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: nothing below the height was popped; what is above it was pushed since `new`.
-        unsafe { ffi::lua_settop(self.state, self.height) }
+        unsafe { engine::lua_settop(self.state, self.height) }
     }
 }
 
@@ -174,7 +175,7 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn check(&self, height: c_int) -> std::result::Result<(), Refused> {
         // SAFETY: a plain read.
-        if unsafe { ffi::lua_gettop(self.state) } == height {
+        if unsafe { engine::lua_gettop(self.state) } == height {
             Ok(())
         } else {
             Err(Refused("a Lua table is being read in two places at once"))
@@ -208,25 +209,25 @@ impl<'w> Node<'w> {
         let denied = walk.options.deny_unsupported_types;
         // SAFETY: the reads match the type.
         unsafe {
-            match ffi::lua_type(state, index) {
-                ffi::LUA_TNIL | ffi::LUA_TNONE => Node::Nil,
-                ffi::LUA_TBOOLEAN => Node::Boolean(ffi::lua_toboolean(state, index) != 0),
-                ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
-                    Node::Integer(ffi::lua_tointeger(state, index))
+            match engine::lua_type(state, index) {
+                engine::LUA_TNIL | engine::LUA_TNONE => Node::Nil,
+                engine::LUA_TBOOLEAN => Node::Boolean(engine::lua_toboolean(state, index) != 0),
+                engine::LUA_TNUMBER if engine::lua_isinteger(state, index) != 0 => {
+                    Node::Integer(engine::lua_tointeger(state, index))
                 }
-                ffi::LUA_TNUMBER => Node::Number(ffi::lua_tonumber(state, index)),
-                ffi::LUA_TSTRING => {
+                engine::LUA_TNUMBER => Node::Number(engine::lua_tonumber(state, index)),
+                engine::LUA_TSTRING => {
                     let mut len = 0;
-                    let data = ffi::lua_tolstring(state, index, &mut len);
+                    let data = engine::lua_tolstring(state, index, &mut len);
                     Node::String(std::slice::from_raw_parts(data as *const u8, len))
                 }
-                ffi::LUA_TTABLE => Node::Table(Place { walk, index }),
-                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(state, index).is_null() => {
+                engine::LUA_TTABLE => Node::Table(Place { walk, index }),
+                engine::LUA_TLIGHTUSERDATA if engine::lua_touserdata(state, index).is_null() => {
                     Node::Null
                 }
-                ffi::LUA_TLIGHTUSERDATA => Node::Other(&"lightuserdata", denied),
-                ffi::LUA_TFUNCTION => Node::Other(&"function", denied),
-                ffi::LUA_TTHREAD => Node::Other(&"thread", denied),
+                engine::LUA_TLIGHTUSERDATA => Node::Other(&"lightuserdata", denied),
+                engine::LUA_TFUNCTION => Node::Other(&"function", denied),
+                engine::LUA_TTHREAD => Node::Other(&"thread", denied),
                 _ if failure_at(walk.lua.inner(), state, index).is_some() => {
                     Node::Other(&"error", denied)
                 }
@@ -288,7 +289,7 @@ impl<'w> Place<'w> {
     }
 
     #[inline(always)]
-    fn state(self) -> *mut ffi::lua_State {
+    fn state(self) -> *mut engine::lua_State {
         self.walk.state
     }
 
@@ -299,7 +300,7 @@ impl<'w> Place<'w> {
 
     fn address(self) -> *const c_void {
         // SAFETY: a plain read.
-        unsafe { ffi::lua_topointer(self.state(), self.index) }
+        unsafe { engine::lua_topointer(self.state(), self.index) }
     }
 
     fn is_open(self) -> bool {
@@ -311,14 +312,14 @@ impl<'w> Place<'w> {
         let state = self.state();
         // SAFETY: plain reads; the metatable that is pushed is popped. There is room by the reserve.
         unsafe {
-            if ffi::lua_rawlen(state, self.index) > 0 {
+            if engine::lua_rawlen(state, self.index) > 0 {
                 return true;
             }
-            if self.walk.arrays.is_null() || ffi::lua_getmetatable(state, self.index) == 0 {
+            if self.walk.arrays.is_null() || engine::lua_getmetatable(state, self.index) == 0 {
                 return false;
             }
-            let metatable = ffi::lua_topointer(state, -1);
-            ffi::lua_pop(state, 1);
+            let metatable = engine::lua_topointer(state, -1);
+            engine::lua_pop(state, 1);
             metatable == self.walk.arrays
         }
     }
@@ -335,7 +336,7 @@ impl<'w> Place<'w> {
             return Err(Refused("tables are nested too deeply"));
         }
         // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
-        if unsafe { ffi::lua_checkstack(self.state(), 2 * CHUNK + STACK_RESERVE) } == 0 {
+        if unsafe { engine::lua_checkstack(self.state(), 2 * CHUNK + STACK_RESERVE) } == 0 {
             return Err(Refused("not enough memory"));
         }
         path.push(address);
@@ -417,7 +418,7 @@ impl<'w> Open<'w> {
     /// The list part as `#` measures it, with the nils in it.
     pub(super) fn items_by_len(&self) -> Items<'w> {
         // SAFETY: a plain read.
-        let len = unsafe { ffi::lua_rawlen(self.place.state(), self.place.index) };
+        let len = unsafe { engine::lua_rawlen(self.place.state(), self.place.index) };
         Items {
             len: Some(len as Integer),
             ..self.items()
@@ -449,12 +450,12 @@ impl<'w> Open<'w> {
         let (state, first) = (walk.state, self.top.height + 1);
         // SAFETY: W5, since no other code runs. There is room for two fields.
         unsafe {
-            ffi::lua_pushnil(state);
-            if ffi::lua_next(state, index) == 0 {
+            engine::lua_pushnil(state);
+            if engine::lua_next(state, index) == 0 {
                 return None;
             }
-            ffi::lua_pushvalue(state, first);
-            let only = ffi::lua_next(state, index) == 0;
+            engine::lua_pushvalue(state, first);
+            let only = engine::lua_next(state, index) == 0;
             only.then(|| (Node::at(walk, first), Node::at(walk, first + 1)))
         }
     }
@@ -481,13 +482,13 @@ impl<'w> Items<'w> {
         loop {
             if self.len.is_some_and(|len| self.next > len) {
                 // SAFETY: W3; nil takes the place of the element.
-                unsafe { ffi::lua_settop(walk.state, self.height) };
+                unsafe { engine::lua_settop(walk.state, self.height) };
                 return Ok(None);
             }
             // SAFETY: W3. A raw read does not raise, and there is room.
             let node = unsafe {
-                ffi::lua_settop(walk.state, self.base);
-                ffi::lua_rawgeti(walk.state, index, self.next);
+                engine::lua_settop(walk.state, self.base);
+                engine::lua_rawgeti(walk.state, index, self.next);
                 Node::at(walk, self.height)
             };
             if matches!(node, Node::Nil) && self.len.is_none() {
@@ -589,7 +590,7 @@ impl<'w> Entries<'w> {
         // SAFETY: W3, and `open` has made room.
         unsafe {
             let read = self.read(CHUNK);
-            self.height = ffi::lua_gettop(self.place.state());
+            self.height = engine::lua_gettop(self.place.state());
             read?;
         }
         Ok(self.len > 0)
@@ -624,18 +625,18 @@ impl<'w> Entries<'w> {
         // SAFETY: W5: in the loop no other code runs.
         unsafe {
             if self.state == Progress::Start {
-                ffi::lua_pushnil(state);
+                engine::lua_pushnil(state);
             } else if !self.resume()? {
                 self.state = Progress::End;
                 return Ok(());
             }
             while self.len < max {
-                if ffi::lua_next(state, table) == 0 {
+                if engine::lua_next(state, table) == 0 {
                     self.state = Progress::End;
                     return Ok(());
                 }
                 self.len += 1;
-                ffi::lua_pushvalue(state, -2);
+                engine::lua_pushvalue(state, -2);
             }
         }
         self.state = Progress::More;
@@ -648,32 +649,32 @@ impl<'w> Entries<'w> {
         let (state, table) = (self.place.state(), self.place.index);
         // SAFETY: the last key is on top, and what is above `first` is ours. A raw read does not raise.
         unsafe {
-            ffi::lua_replace(state, self.first);
-            ffi::lua_settop(state, self.first);
-            ffi::lua_pushvalue(state, self.first);
-            let present = ffi::lua_rawget(state, table) != ffi::LUA_TNIL;
-            ffi::lua_pop(state, 1);
+            engine::lua_replace(state, self.first);
+            engine::lua_settop(state, self.first);
+            engine::lua_pushvalue(state, self.first);
+            let present = engine::lua_rawget(state, table) != engine::LUA_TNIL;
+            engine::lua_pop(state, 1);
             if present {
                 return Ok(true);
             }
             let running = self.place.walk.lua.state();
             let room = self.place.walk.lua.reserve_stack();
             room.map_err(|_| Refused("not enough room on the Lua stack"))?;
-            ffi::lua_pushvalue(state, table);
-            ffi::lua_insert(state, self.first);
-            ffi::lua_xmove(state, running, 2);
+            engine::lua_pushvalue(state, table);
+            engine::lua_insert(state, self.first);
+            engine::lua_xmove(state, running, 2);
             let found = protect(running, 2, 2, |state| {
-                let found = ffi::lua_next(state, 1) != 0;
+                let found = engine::lua_next(state, 1) != 0;
                 if !found {
-                    ffi::lua_settop(state, 3);
+                    engine::lua_settop(state, 3);
                 }
                 found
             });
             let found = found.map_err(|_| Refused("a Lua table was changed while it was read"))?;
-            ffi::lua_xmove(running, state, 2);
+            engine::lua_xmove(running, state, 2);
             if found {
                 self.len = 1;
-                ffi::lua_pushvalue(state, self.first);
+                engine::lua_pushvalue(state, self.first);
             }
             Ok(found)
         }
@@ -686,17 +687,17 @@ impl<'w> Entries<'w> {
         // table meanwhile.
         unsafe {
             let mut n: c_int = 0;
-            ffi::lua_pushnil(walk.state);
-            while ffi::lua_next(walk.state, self.place.index) != 0 {
+            engine::lua_pushnil(walk.state);
+            while engine::lua_next(walk.state, self.place.index) != 0 {
                 n += 1;
-                ffi::lua_pop(walk.state, 1);
+                engine::lua_pop(walk.state, 1);
             }
             let room = n.checked_mul(2).and_then(|n| n.checked_add(STACK_RESERVE));
-            if room.is_none_or(|room| ffi::lua_checkstack(walk.state, room) == 0) {
+            if room.is_none_or(|room| engine::lua_checkstack(walk.state, room) == 0) {
                 return Err(Refused("a table is too large for sorting its keys"));
             }
             self.read(n)?;
-            self.height = ffi::lua_gettop(walk.state);
+            self.height = engine::lua_gettop(walk.state);
             self.state = Progress::End;
             self.order = (0..self.len).collect();
             let key = |i: c_int| Node::at(walk, self.first + 2 * i);

@@ -18,6 +18,7 @@ use std::ptr::NonNull;
 use super::LuaInner;
 use crate::call::cell;
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 
@@ -28,7 +29,7 @@ pub(super) fn close_vm(inner: &LuaInner) {
         inner.switch_state(main);
         // SAFETY: nothing runs in the VM and no proxy is left (module docs); the instance owns its VM, since one that was
         // made by a host keeps a count in `open` until the host closes it.
-        unsafe { ffi::lua_close(main) };
+        unsafe { engine::lua_close(main) };
     }
     forget_vm(inner);
 }
@@ -68,7 +69,7 @@ impl Drop for Sentinel {
 /// # Safety
 ///
 /// `state` is the running state of the instance, which is being made.
-pub(super) unsafe fn post_sentinel(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+pub(super) unsafe fn post_sentinel(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
     // SAFETY: the slot is never freed, so the sentinel lives as long as the VM.
     unsafe {
         cell::push_plain(inner, state, Sentinel(NonNull::from(inner)))?;
@@ -94,7 +95,10 @@ impl Late {
 /// `state` is a running state of the instance with 4 free places and a userdata of the library's on top. On an error it is
 /// finalized already, and stays on top.
 #[inline]
-pub(crate) unsafe fn ensure_finalizer(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+pub(crate) unsafe fn ensure_finalizer(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+) -> Result<()> {
     if inner.is_alive() {
         return Ok(());
     }
@@ -103,14 +107,14 @@ pub(crate) unsafe fn ensure_finalizer(inner: &LuaInner, state: *mut ffi::lua_Sta
 }
 
 #[cold]
-unsafe fn add_latecomer(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+unsafe fn add_latecomer(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
     // SAFETY: the slot keeps the userdata until the sentinel has seen it.
     unsafe {
-        ffi::lua_pushvalue(state, -1);
+        engine::lua_pushvalue(state, -1);
         match inner.slots.take(state) {
             Ok(slot) => inner.late.0.borrow_mut().push(slot),
             Err(error) => {
-                ffi::lua_pushvalue(state, -1);
+                engine::lua_pushvalue(state, -1);
                 finalize(state);
                 return Err(error);
             }
@@ -132,13 +136,13 @@ pub(super) fn finalize_latecomers(inner: &LuaInner) {
 }
 
 /// Pops the userdata on top and calls its finalizer.
-unsafe fn finalize(state: *mut ffi::lua_State) {
+unsafe fn finalize(state: *mut engine::lua_State) {
     // SAFETY: runs protected. The finalizers of the library do not fail; without memory to call one there is no more to do.
     let _ = unsafe {
         protect(state, 1, 0, |state| {
-            if ffi::luaL_getmetafield(state, 1, c"__gc".as_ptr()) != ffi::LUA_TNIL {
-                ffi::lua_insert(state, 1);
-                ffi::lua_call(state, 1, 0);
+            if engine::luaL_getmetafield(state, 1, c"__gc".as_ptr()) != engine::LUA_TNIL {
+                engine::lua_insert(state, 1);
+                engine::lua_call(state, 1, 0);
             }
         })
     };

@@ -8,6 +8,7 @@ use super::stdlib::{self, StdLib};
 use super::{pcall, warning, LuaInner, LuaOptions};
 use crate::call::protect::protect;
 use crate::call::set_inner;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::memory::Memory;
 use crate::Lua;
@@ -88,14 +89,14 @@ impl Lua {
         // SAFETY: the allocator and what it counts in live as long as the VM: the block is freed after closing it.
         unsafe {
             let memory = &inner.memory as *const Memory as *mut c_void;
-            let state = ffi::lua_newstate(Memory::allocate, memory);
+            let state = engine::lua_newstate(Memory::allocate, memory);
             if state.is_null() {
                 return Err(Error::MemoryError("not enough memory".into()));
             }
             inner.attach(state, state, true);
-            ffi::lua_atpanic(state, unprotected);
+            engine::lua_atpanic(state, unprotected);
             // Nothing of what is made here is garbage.
-            ffi::lua_gc(state, ffi::LUA_GCSTOP);
+            engine::lua_gc(state, engine::LUA_GCSTOP);
             // With our own allocator this does not fail at this size.
             set_inner(state, block.as_ptr());
             set_up(block, state)?;
@@ -107,7 +108,7 @@ impl Lua {
                     pcall::install(state);
                 }
             })?;
-            ffi::lua_gc(state, ffi::LUA_GCRESTART);
+            engine::lua_gc(state, engine::LUA_GCRESTART);
         }
         Ok(lua)
     }
@@ -125,7 +126,7 @@ impl Default for Lua {
 /// # Safety
 ///
 /// `block` is attached to `state`, and found from there.
-pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State) -> Result<()> {
+pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_State) -> Result<()> {
     // SAFETY: the block lives as long as the VM. The table of globals is a plain entry of the registry.
     unsafe {
         let inner = block.as_ref();
@@ -133,7 +134,7 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State
         inner.internals.open(inner, state)?;
         #[cfg(feature = "async")]
         inner.futures.open(inner, state)?;
-        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
+        engine::lua_rawgeti(state, engine::LUA_REGISTRYINDEX, engine::LUA_RIDX_GLOBALS);
         inner.globals.set(Some(inner.slots.take(state)?));
         super::close::post_sentinel(inner, state)?;
         protect(state, 0, 0, |state| keep_messages(state))
@@ -148,7 +149,7 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut ffi::lua_State
 /// # Safety
 ///
 /// May raise.
-unsafe fn keep_messages(state: *mut ffi::lua_State) {
+unsafe fn keep_messages(state: *mut engine::lua_State) {
     static KEY: u8 = 0;
     const MESSAGES: [&CStr; 3] = [
         c"C stack overflow",
@@ -157,18 +158,18 @@ unsafe fn keep_messages(state: *mut ffi::lua_State) {
     ];
     // SAFETY: the caller runs protected. The messages are short enough to be kept once each.
     unsafe {
-        ffi::lua_createtable(state, MESSAGES.len() as c_int, 0);
+        engine::lua_createtable(state, MESSAGES.len() as c_int, 0);
         for (i, message) in (1..).zip(MESSAGES) {
-            ffi::lua_pushstring(state, message.as_ptr());
-            ffi::lua_rawseti(state, -2, i);
+            engine::lua_pushstring(state, message.as_ptr());
+            engine::lua_rawseti(state, -2, i);
         }
         let key = &KEY as *const u8 as *const c_void;
-        ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, key);
+        engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, key);
     }
 }
 
 /// Lua's panic function: an error outside of any protected call, which the library never lets happen.
-unsafe extern "C-unwind" fn unprotected(_: *mut ffi::lua_State) -> std::os::raw::c_int {
+unsafe extern "C-unwind" fn unprotected(_: *mut engine::lua_State) -> std::os::raw::c_int {
     eprintln!("unprotected error in a call into Lua");
     std::process::abort()
 }

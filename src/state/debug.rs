@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::raw::{c_char, c_int};
 use std::ptr;
 
+use crate::engine;
 use crate::Lua;
 
 /// What happened that a hook was called.
@@ -70,8 +71,8 @@ pub struct Debug<'lua> {
 enum Record {
     /// Asked from Lua when wanted: the function is running as long as the `Debug` can live.
     Live {
-        state: *mut ffi::lua_State,
-        record: *mut ffi::lua_Debug,
+        state: *mut engine::lua_State,
+        record: *mut engine::lua_Debug,
     },
     /// Asked from Lua beforehand: the function may return.
     Read(Box<Snapshot>),
@@ -106,10 +107,10 @@ impl Lua {
     pub fn inspect_stack(&self, level: usize) -> Option<Debug<'_>> {
         let entered = self.enter();
         let level = c_int::try_from(level).ok()?;
-        let mut record = MaybeUninit::<ffi::lua_Debug>::zeroed();
+        let mut record = MaybeUninit::<engine::lua_Debug>::zeroed();
         // SAFETY: `lua_getstack` only reads; the record is valid if it found the level, and used at once.
         let snapshot = unsafe {
-            if ffi::lua_getstack(entered.state, level, record.as_mut_ptr()) == 0 {
+            if engine::lua_getstack(entered.state, level, record.as_mut_ptr()) == 0 {
                 return None;
             }
             Snapshot::read(entered.state, record.as_mut_ptr())
@@ -128,8 +129,8 @@ impl<'lua> Debug<'lua> {
     ///
     /// `record` and the function it is about are there as long as `'lua`.
     pub(super) unsafe fn in_hook(
-        state: *mut ffi::lua_State,
-        record: *mut ffi::lua_Debug,
+        state: *mut engine::lua_State,
+        record: *mut engine::lua_Debug,
     ) -> Debug<'lua> {
         Debug {
             record: Record::Live { state, record },
@@ -145,11 +146,11 @@ impl<'lua> Debug<'lua> {
             Record::Read(snapshot) => snapshot.event,
         };
         match event {
-            ffi::LUA_HOOKCALL => DebugEvent::Call,
-            ffi::LUA_HOOKRET => DebugEvent::Ret,
-            ffi::LUA_HOOKTAILCALL => DebugEvent::TailCall,
-            ffi::LUA_HOOKLINE => DebugEvent::Line,
-            ffi::LUA_HOOKCOUNT => DebugEvent::Count,
+            engine::LUA_HOOKCALL => DebugEvent::Call,
+            engine::LUA_HOOKRET => DebugEvent::Ret,
+            engine::LUA_HOOKTAILCALL => DebugEvent::TailCall,
+            engine::LUA_HOOKLINE => DebugEvent::Line,
+            engine::LUA_HOOKCOUNT => DebugEvent::Count,
             event => DebugEvent::Unknown(event),
         }
     }
@@ -211,7 +212,7 @@ impl Snapshot {
     /// # Safety
     ///
     /// `record` is about a function that is running in `state`.
-    unsafe fn read(state: *mut ffi::lua_State, record: *mut ffi::lua_Debug) -> Snapshot {
+    unsafe fn read(state: *mut engine::lua_State, record: *mut engine::lua_Debug) -> Snapshot {
         // SAFETY: passed on. The strings are copied at once.
         unsafe {
             let record = ask(state, record, c"nSltu");
@@ -245,14 +246,14 @@ fn own(text: Cow<'_, str>) -> Cow<'static, str> {
 ///
 /// `record` is about a function that is running in `state`.
 unsafe fn ask(
-    state: *mut ffi::lua_State,
-    record: *mut ffi::lua_Debug,
+    state: *mut engine::lua_State,
+    record: *mut engine::lua_Debug,
     what: &'static CStr,
-) -> ffi::lua_Debug {
+) -> engine::lua_Debug {
     // SAFETY: passed on. Without "f" and "L" nothing is pushed and nothing raises.
     unsafe {
         let mut copy = ptr::read(record);
-        ffi::lua_getinfo(state, what.as_ptr(), &mut copy);
+        engine::lua_getinfo(state, what.as_ptr(), &mut copy);
         copy
     }
 }
@@ -260,7 +261,7 @@ unsafe fn ask(
 /// # Safety
 ///
 /// "n" is filled in, and the name is there for `'a`.
-unsafe fn names<'a>(record: &ffi::lua_Debug) -> DebugNames<'a> {
+unsafe fn names<'a>(record: &engine::lua_Debug) -> DebugNames<'a> {
     // SAFETY: passed on. What kind of name it is, is a literal of Lua's.
     unsafe {
         DebugNames {
@@ -273,7 +274,7 @@ unsafe fn names<'a>(record: &ffi::lua_Debug) -> DebugNames<'a> {
 /// # Safety
 ///
 /// "S" is filled in, and the source is there for `'a`.
-unsafe fn source<'a>(record: &ffi::lua_Debug) -> DebugSource<'a> {
+unsafe fn source<'a>(record: &engine::lua_Debug) -> DebugSource<'a> {
     // SAFETY: passed on. The short source lies in the record itself, and is copied.
     unsafe {
         DebugSource {
@@ -286,7 +287,7 @@ unsafe fn source<'a>(record: &ffi::lua_Debug) -> DebugSource<'a> {
     }
 }
 
-fn stack(record: &ffi::lua_Debug) -> DebugStack {
+fn stack(record: &engine::lua_Debug) -> DebugStack {
     DebugStack {
         num_ups: record.nups.into(),
         num_params: record.nparams.into(),

@@ -3,6 +3,7 @@
 use std::os::raw::c_int;
 
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::Entered;
 use crate::Lua;
@@ -18,7 +19,7 @@ pub enum GCMode {
 
 impl GCMode {
     fn from_raw(mode: c_int) -> GCMode {
-        if mode == ffi::LUA_GCGEN {
+        if mode == engine::LUA_GCGEN {
             GCMode::Generational
         } else {
             GCMode::Incremental
@@ -35,8 +36,8 @@ impl Lua {
         }
         // SAFETY: reading the counters does not raise.
         unsafe {
-            let kbytes = ffi::lua_gc(entered.state, ffi::LUA_GCCOUNT, 0) as usize;
-            kbytes * 1024 + ffi::lua_gc(entered.state, ffi::LUA_GCCOUNTB, 0) as usize
+            let kbytes = engine::lua_gc(entered.state, engine::LUA_GCCOUNT, 0) as usize;
+            kbytes * 1024 + engine::lua_gc(entered.state, engine::LUA_GCCOUNTB, 0) as usize
         }
     }
 
@@ -59,17 +60,17 @@ impl Lua {
 
     /// Whether the collector runs by itself.
     pub fn gc_is_running(&self) -> bool {
-        self.gc(ffi::LUA_GCISRUNNING) != 0
+        self.gc(engine::LUA_GCISRUNNING) != 0
     }
 
     /// Stops the collector, until [`Lua::gc_restart`].
     pub fn gc_stop(&self) {
-        self.gc(ffi::LUA_GCSTOP);
+        self.gc(engine::LUA_GCSTOP);
     }
 
     /// Lets the collector run by itself again.
     pub fn gc_restart(&self) {
-        self.gc(ffi::LUA_GCRESTART);
+        self.gc(engine::LUA_GCRESTART);
     }
 
     /// Performs a full collection.
@@ -85,7 +86,7 @@ impl Lua {
         self.expire_registry_values();
         collect(&entered, |state| {
             // SAFETY: runs protected.
-            unsafe { ffi::lua_gc(state, ffi::LUA_GCCOLLECT, 0) }
+            unsafe { engine::lua_gc(state, engine::LUA_GCCOLLECT, 0) }
         })?;
         Ok(())
     }
@@ -109,19 +110,19 @@ impl Lua {
         let entered = self.enter();
         let finished = collect(&entered, |state| {
             // SAFETY: runs protected.
-            unsafe { ffi::lua_gc(state, ffi::LUA_GCSTEP, kbytes) }
+            unsafe { engine::lua_gc(state, engine::LUA_GCSTEP, kbytes) }
         })?;
         Ok(finished != 0)
     }
 
     /// Sets how long the collector waits after a cycle, in per cent of the memory in use then; returns the value before.
     pub fn gc_set_pause(&self, pause: c_int) -> c_int {
-        self.gc_with(ffi::LUA_GCSETPAUSE, pause)
+        self.gc_with(engine::LUA_GCSETPAUSE, pause)
     }
 
     /// Sets how fast the collector works, in per cent of what is allocated; returns the value before.
     pub fn gc_set_step_multiplier(&self, step_multiplier: c_int) -> c_int {
-        self.gc_with(ffi::LUA_GCSETSTEPMUL, step_multiplier)
+        self.gc_with(engine::LUA_GCSETSTEPMUL, step_multiplier)
     }
 
     /// Makes the collector incremental; returns the mode before. A parameter of 0 stays as it is.
@@ -129,9 +130,9 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.
         GCMode::from_raw(unsafe {
-            ffi::lua_gc(
+            engine::lua_gc(
                 entered.state,
-                ffi::LUA_GCINC,
+                engine::LUA_GCINC,
                 pause,
                 step_multiplier,
                 step_size,
@@ -144,9 +145,9 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.
         GCMode::from_raw(unsafe {
-            ffi::lua_gc(
+            engine::lua_gc(
                 entered.state,
-                ffi::LUA_GCGEN,
+                engine::LUA_GCGEN,
                 minor_multiplier,
                 major_multiplier,
             )
@@ -160,14 +161,14 @@ impl Lua {
     fn gc_with(&self, what: c_int, argument: c_int) -> c_int {
         let entered = self.enter();
         // SAFETY: the collector does not raise: errors in finalizers become warnings.
-        unsafe { ffi::lua_gc(entered.state, what, argument) }
+        unsafe { engine::lua_gc(entered.state, what, argument) }
     }
 }
 
 /// Runs the collector. Finalizers run in there, so it has the error handling of any call.
 fn collect<F>(entered: &Entered, body: F) -> Result<c_int>
 where
-    F: FnOnce(*mut ffi::lua_State) -> c_int + Copy,
+    F: FnOnce(*mut engine::lua_State) -> c_int + Copy,
 {
     // SAFETY: `state` is running (`entered`), and there are three free places.
     unsafe { protect(entered.state, 0, 0, body) }

@@ -11,6 +11,7 @@ use super::warning::WarningFunction;
 use crate::call::callback::enter_above;
 use crate::call::failure::contain;
 use crate::call::find_inner;
+use crate::engine;
 use crate::error::Result;
 use crate::state::LuaInner;
 use crate::thread::Thread;
@@ -87,10 +88,10 @@ impl HookTriggers {
 
     fn mask(self) -> c_int {
         let bit = |on, mask| if on { mask } else { 0 };
-        bit(self.on_calls, ffi::LUA_MASKCALL)
-            | bit(self.on_returns, ffi::LUA_MASKRET)
-            | bit(self.every_line, ffi::LUA_MASKLINE)
-            | bit(self.every_nth_instruction.is_some(), ffi::LUA_MASKCOUNT)
+        bit(self.on_calls, engine::LUA_MASKCALL)
+            | bit(self.on_returns, engine::LUA_MASKRET)
+            | bit(self.every_line, engine::LUA_MASKLINE)
+            | bit(self.every_nth_instruction.is_some(), engine::LUA_MASKCOUNT)
     }
 
     fn count(self) -> c_int {
@@ -126,7 +127,7 @@ type HookFunction = Rc<dyn Fn(&Lua, Debug<'_>) -> Result<()>>;
 pub(crate) struct Hooks {
     hook: RefCell<Option<HookFunction>>,
     /// The thread that `hook` is for. Only compared: the thread may be gone.
-    thread: Cell<*mut ffi::lua_State>,
+    thread: Cell<*mut engine::lua_State>,
     pub(super) warning: RefCell<Option<WarningFunction>>,
     /// How many warnings are being given to the function, each in the middle of the one before.
     pub(super) warnings: Cell<u32>,
@@ -158,18 +159,18 @@ impl Hooks {
     /// `thread` is a thread of the instance, which is open.
     unsafe fn set(
         &self,
-        thread: *mut ffi::lua_State,
+        thread: *mut engine::lua_State,
         triggers: HookTriggers,
         function: HookFunction,
     ) {
         self.thread.set(thread);
         // SAFETY: setting a hook neither allocates nor raises.
-        unsafe { ffi::lua_sethook(thread, Some(call_hook), triggers.mask(), triggers.count()) };
+        unsafe { engine::lua_sethook(thread, Some(call_hook), triggers.mask(), triggers.count()) };
         let before = self.hook.replace(Some(function));
         drop(before);
     }
 
-    fn function_for(&self, thread: *mut ffi::lua_State) -> Option<HookFunction> {
+    fn function_for(&self, thread: *mut engine::lua_State) -> Option<HookFunction> {
         if self.thread.get() != thread {
             return None;
         }
@@ -232,13 +233,20 @@ impl Thread<'_> {
         // SAFETY: the reference is to a thread, which it keeps; reading its address is a plain read.
         unsafe {
             let (state, index) = self.0.peek();
-            hooks.set(ffi::lua_tothread(state, index), triggers, Rc::new(callback));
+            hooks.set(
+                engine::lua_tothread(state, index),
+                triggers,
+                Rc::new(callback),
+            );
         }
     }
 }
 
 /// The hook that Lua knows.
-unsafe extern "C-unwind" fn call_hook(state: *mut ffi::lua_State, record: *mut ffi::lua_Debug) {
+unsafe extern "C-unwind" fn call_hook(
+    state: *mut engine::lua_State,
+    record: *mut engine::lua_Debug,
+) {
     // SAFETY: called by Lua, which has made room for `LUA_MINSTACK` values above those of the running function. The frame
     // has nothing to drop: the function is moved into the body.
     unsafe {
@@ -246,7 +254,7 @@ unsafe extern "C-unwind" fn call_hook(state: *mut ffi::lua_State, record: *mut f
         let Some(instance) = inner.as_ref() else {
             return;
         };
-        let base = ffi::lua_gettop(state);
+        let base = engine::lua_gettop(state);
         enter_above(instance.into(), state, base, |lua, _| {
             run_hook(lua.inner(), lua, state, record)
         });
@@ -256,13 +264,13 @@ unsafe extern "C-unwind" fn call_hook(state: *mut ffi::lua_State, record: *mut f
 unsafe fn run_hook(
     inner: &LuaInner,
     lua: &Lua,
-    state: *mut ffi::lua_State,
-    record: *mut ffi::lua_Debug,
+    state: *mut engine::lua_State,
+    record: *mut engine::lua_Debug,
 ) -> Result<c_int> {
     let Some(function) = inner.hooks.function_for(state) else {
         // Removed, or inherited from the thread that made this one.
         // SAFETY: as in `Hooks::set`.
-        unsafe { ffi::lua_sethook(state, None, 0, 0) };
+        unsafe { engine::lua_sethook(state, None, 0, 0) };
         return Ok(0);
     };
     // SAFETY: the record is valid while the hook runs, and the callback cannot keep its `Debug` longer.

@@ -13,6 +13,7 @@ use std::os::raw::c_int;
 
 use super::LuaInner;
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::{Error, Result};
 
 /// Makes the metatable of probes.
@@ -24,13 +25,13 @@ use crate::error::{Error, Result};
 /// # Safety
 ///
 /// `state` is the running state of the instance, which is being made.
-pub(super) unsafe fn prepare(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<()> {
+pub(super) unsafe fn prepare(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
     // SAFETY: runs protected; `take` pops the table.
     unsafe {
         protect(state, 0, 1, |state| {
-            ffi::lua_createtable(state, 0, 1);
-            ffi::lua_pushcfunction(state, nothing);
-            ffi::lua_setfield(state, -2, c"__gc".as_ptr());
+            engine::lua_createtable(state, 0, 1);
+            engine::lua_pushcfunction(state, nothing);
+            engine::lua_setfield(state, -2, c"__gc".as_ptr());
         })?;
         inner.probe.set(Some(inner.slots.take(state)?));
         match is_closing(inner, state)? {
@@ -46,7 +47,7 @@ pub(super) unsafe fn prepare(inner: &LuaInner, state: *mut ffi::lua_State) -> Re
 ///
 /// Lua has called a function of the library on `state`, the running state, that has 10 free places.
 #[inline(always)]
-pub(crate) unsafe fn notice(inner: &LuaInner, state: *mut ffi::lua_State) {
+pub(crate) unsafe fn notice(inner: &LuaInner, state: *mut engine::lua_State) {
     if inner.hosted.get() {
         // SAFETY: passed on.
         unsafe { look(inner, state) }
@@ -54,12 +55,12 @@ pub(crate) unsafe fn notice(inner: &LuaInner, state: *mut ffi::lua_State) {
 }
 
 #[inline(never)]
-unsafe fn look(inner: &LuaInner, state: *mut ffi::lua_State) {
+unsafe fn look(inner: &LuaInner, state: *mut engine::lua_State) {
     const REFUSED: c_int = -1;
     // SAFETY: passed on; the request does not raise. Without memory for a probe the guard will tell.
     unsafe {
         if inner.is_alive()
-            && ffi::lua_gc(state, ffi::LUA_GCISRUNNING) == REFUSED
+            && engine::lua_gc(state, engine::LUA_GCISRUNNING) == REFUSED
             && is_closing(inner, state).unwrap_or(false)
         {
             inner.end();
@@ -70,7 +71,7 @@ unsafe fn look(inner: &LuaInner, state: *mut ffi::lua_State) {
 /// The `next` pointer, and the bytes for the type and the marks, of any object of the collector.
 type Header = (usize, u16);
 
-unsafe fn is_closing(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<bool> {
+unsafe fn is_closing(inner: &LuaInner, state: *mut engine::lua_State) -> Result<bool> {
     let Some(metatable) = inner.probe.get() else {
         return Ok(false);
     };
@@ -79,18 +80,18 @@ unsafe fn is_closing(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<boo
     unsafe {
         inner.slots.push(metatable, state);
         protect(state, 1, 0, |state| {
-            ffi::lua_createtable(state, 0, 0);
-            let object = ffi::lua_topointer(state, -1) as *const usize;
+            engine::lua_createtable(state, 0, 0);
+            let object = engine::lua_topointer(state, -1) as *const usize;
             let header = || -> Header { (object.read(), (object.add(1) as *const u16).read()) };
             let before = header();
-            ffi::lua_insert(state, 1);
-            ffi::lua_setmetatable(state, 1);
+            engine::lua_insert(state, 1);
+            engine::lua_setmetatable(state, 1);
             before == header()
         })
     }
 }
 
 /// `__gc` of probes.
-unsafe extern "C-unwind" fn nothing(_: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn nothing(_: *mut engine::lua_State) -> c_int {
     0
 }

@@ -18,6 +18,7 @@ use crate::call::callback::enter;
 use crate::call::failure::discard;
 use crate::call::protect::protect;
 use crate::call::{find_inner, set_inner};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::types::MaybeSend;
 use crate::value::{FromLuaMulti, IntoLua};
@@ -42,7 +43,7 @@ impl Lua {
     ///
     /// Panics if there is no memory, or if the VM is just being closed. With the feature `module`, where a panic would end
     /// the host, such an instance is a destroyed one instead, and what a module does with it raises an error.
-    pub unsafe fn init_from_ptr(state: *mut ffi::lua_State) -> Lua {
+    pub unsafe fn init_from_ptr(state: *mut engine::lua_State) -> Lua {
         // SAFETY: passed on.
         match unsafe { open_hosted(state) } {
             Ok(lua) => lua,
@@ -59,7 +60,7 @@ impl Lua {
     /// The last act of a C function that Lua has called on `state`, a state of this instance; its frame has nothing left to
     /// drop.
     #[doc(hidden)]
-    pub unsafe fn entrypoint<'lua, A, R, F>(self, state: *mut ffi::lua_State, func: F) -> c_int
+    pub unsafe fn entrypoint<'lua, A, R, F>(self, state: *mut engine::lua_State, func: F) -> c_int
     where
         A: FromLuaMulti<'lua>,
         R: IntoLua<'lua>,
@@ -84,7 +85,7 @@ impl Lua {
     ///
     /// As [`Lua::entrypoint`].
     #[doc(hidden)]
-    pub unsafe fn entrypoint1<'lua, R, F>(self, state: *mut ffi::lua_State, func: F) -> c_int
+    pub unsafe fn entrypoint1<'lua, R, F>(self, state: *mut engine::lua_State, func: F) -> c_int
     where
         R: IntoLua<'lua>,
         F: Fn(&'lua Lua) -> Result<R> + MaybeSend + 'static,
@@ -109,10 +110,10 @@ impl Lua {
     }
 }
 
-unsafe fn open_hosted(state: *mut ffi::lua_State) -> Result<Lua> {
+unsafe fn open_hosted(state: *mut engine::lua_State) -> Result<Lua> {
     // SAFETY: the caller promises an open VM. Neither call raises.
     let existing = unsafe {
-        if ffi::lua_checkstack(state, STACK_RESERVE) == 0 {
+        if engine::lua_checkstack(state, STACK_RESERVE) == 0 {
             return Err(Error::StackError);
         }
         find_inner(state)
@@ -154,27 +155,31 @@ fn dead_instance() -> Lua {
     Lua(block)
 }
 
-unsafe fn main_thread(state: *mut ffi::lua_State) -> *mut ffi::lua_State {
+unsafe fn main_thread(state: *mut engine::lua_State) -> *mut engine::lua_State {
     // SAFETY: every registry has the main thread there.
     unsafe {
-        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_MAINTHREAD);
-        let main = ffi::lua_tothread(state, -1);
-        ffi::lua_pop(state, 1);
+        engine::lua_rawgeti(
+            state,
+            engine::LUA_REGISTRYINDEX,
+            engine::LUA_RIDX_MAINTHREAD,
+        );
+        let main = engine::lua_tothread(state, -1);
+        engine::lua_pop(state, 1);
         main
     }
 }
 
-unsafe fn set_up(block: NonNull<LuaInner>, main: *mut ffi::lua_State) -> Result<()> {
+unsafe fn set_up(block: NonNull<LuaInner>, main: *mut engine::lua_State) -> Result<()> {
     // SAFETY: `main` is the main thread of the VM that `block` is attached to. Until `write_inner` is through there is no
     // instance to find, so it is protected without a message handler.
     unsafe {
-        if ffi::lua_checkstack(main, STACK_RESERVE) == 0 {
+        if engine::lua_checkstack(main, STACK_RESERVE) == 0 {
             return Err(Error::StackError);
         }
-        ffi::lua_pushcfunction(main, write_inner);
-        ffi::lua_pushlightuserdata(main, block.as_ptr() as *mut c_void);
-        if ffi::lua_pcall(main, 1, 0, 0) != ffi::LUA_OK {
-            ffi::lua_pop(main, 1);
+        engine::lua_pushcfunction(main, write_inner);
+        engine::lua_pushlightuserdata(main, block.as_ptr() as *mut c_void);
+        if engine::lua_pcall(main, 1, 0, 0) != engine::LUA_OK {
+            engine::lua_pop(main, 1);
             return Err(Error::MemoryError("not enough memory".into()));
         }
         create::set_up(block, main)?;
@@ -183,52 +188,52 @@ unsafe fn set_up(block: NonNull<LuaInner>, main: *mut ffi::lua_State) -> Result<
     }
 }
 
-unsafe extern "C-unwind" fn write_inner(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn write_inner(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called by `set_up`, protected.
-    unsafe { set_inner(state, ffi::lua_touserdata(state, 1) as *mut LuaInner) };
+    unsafe { set_inner(state, engine::lua_touserdata(state, 1) as *mut LuaInner) };
     0
 }
 
 /// Lets nobody find the instance that could not be made.
-unsafe fn forget_inner(main: *mut ffi::lua_State) {
+unsafe fn forget_inner(main: *mut engine::lua_State) {
     // SAFETY: `find_inner` takes null for none; to overwrite a field that is there does not raise, and if the field is not
     // there the error is dropped.
     unsafe {
-        ffi::lua_pushcfunction(main, write_inner);
-        ffi::lua_pushlightuserdata(main, std::ptr::null_mut());
-        if ffi::lua_pcall(main, 1, 0, 0) != ffi::LUA_OK {
-            ffi::lua_pop(main, 1);
+        engine::lua_pushcfunction(main, write_inner);
+        engine::lua_pushlightuserdata(main, std::ptr::null_mut());
+        if engine::lua_pcall(main, 1, 0, 0) != engine::LUA_OK {
+            engine::lua_pop(main, 1);
         }
     }
 }
 
 /// Makes the object that holds the VM's count in `open`.
-unsafe fn post_guard(block: NonNull<LuaInner>, main: *mut ffi::lua_State) -> Result<()> {
+unsafe fn post_guard(block: NonNull<LuaInner>, main: *mut engine::lua_State) -> Result<()> {
     // SAFETY: runs protected; nothing in there has a destructor. The guard lies in the registry under its own address,
     // where nobody else looks.
     unsafe {
         protect(main, 0, 0, |state| {
-            let guard = ffi::lua_newuserdatauv(state, mem::size_of::<*mut LuaInner>(), 0);
+            let guard = engine::lua_newuserdatauv(state, mem::size_of::<*mut LuaInner>(), 0);
             *(guard as *mut *mut LuaInner) = block.as_ptr();
-            ffi::lua_createtable(state, 0, 2);
-            ffi::lua_pushcfunction(state, end);
-            ffi::lua_setfield(state, -2, c"__gc".as_ptr());
-            ffi::lua_pushboolean(state, 0);
-            ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+            engine::lua_createtable(state, 0, 2);
+            engine::lua_pushcfunction(state, end);
+            engine::lua_setfield(state, -2, c"__gc".as_ptr());
+            engine::lua_pushboolean(state, 0);
+            engine::lua_setfield(state, -2, c"__metatable".as_ptr());
             // From here on nothing can fail.
-            ffi::lua_pushvalue(state, -2);
-            ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, guard);
-            ffi::lua_setmetatable(state, -2);
+            engine::lua_pushvalue(state, -2);
+            engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, guard);
+            engine::lua_setmetatable(state, -2);
             block.as_ref().keep_open();
         })
     }
 }
 
 /// `__gc` of the guard: the host closes the VM.
-unsafe extern "C-unwind" fn end(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn end(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua; only the guard has this metatable.
     unsafe {
-        let guard = ffi::lua_touserdata(state, 1) as *mut *mut LuaInner;
+        let guard = engine::lua_touserdata(state, 1) as *mut *mut LuaInner;
         if let Some(block) = NonNull::new(guard.replace(std::ptr::null_mut())) {
             end_instance(block, state);
         }
@@ -252,7 +257,7 @@ fn keep_for_good(block: NonNull<LuaInner>) {
 /// # Safety
 ///
 /// The caller owns a count in `open`. A finalizer of the VM runs on `state`.
-unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut ffi::lua_State) {
+unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut engine::lua_State) {
     // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, so it is kept for good.
     unsafe {
         let inner = block.as_ref();

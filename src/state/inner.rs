@@ -24,6 +24,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::call::Internals;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::keys::Keys;
 use crate::handle::slots::{Slot, Slots};
@@ -44,13 +45,13 @@ const CLOSING: usize = 1 << (usize::BITS - 2);
 
 /// See the module's documentation.
 pub(crate) struct LuaInner {
-    state: Cell<*mut ffi::lua_State>,
+    state: Cell<*mut engine::lua_State>,
     open: Cell<usize>,
     refs: Count,
     alive: AtomicBool,
     /// The `Lua` that callbacks are lent. It is never dropped and counts nothing.
     lent: ManuallyDrop<Lua>,
-    main_state: Cell<*mut ffi::lua_State>,
+    main_state: Cell<*mut engine::lua_State>,
     /// How many calls from Lua into Rust are in progress.
     #[cfg(feature = "serialize")]
     frame: Cell<u32>,
@@ -122,8 +123,8 @@ impl LuaInner {
     /// Binds the block to a VM: from here on the instance is open.
     pub(crate) fn attach(
         &self,
-        state: *mut ffi::lua_State,
-        main: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
+        main: *mut engine::lua_State,
         infallible: bool,
     ) {
         self.state.set(state);
@@ -150,7 +151,7 @@ impl LuaInner {
     /// Panics if the VM is gone (I1).
     #[inline(always)]
     #[track_caller]
-    pub(crate) fn state(&self) -> *mut ffi::lua_State {
+    pub(crate) fn state(&self) -> *mut engine::lua_State {
         let state = self.state.get();
         if state.is_null() {
             destroyed();
@@ -160,7 +161,7 @@ impl LuaInner {
 
     /// Like [`LuaInner::state`], but with an error in place of the panic.
     #[inline(always)]
-    pub(crate) fn try_state(&self) -> Result<*mut ffi::lua_State> {
+    pub(crate) fn try_state(&self) -> Result<*mut engine::lua_State> {
         let state = self.state.get();
         if state.is_null() {
             return Err(Error::LuaDestroyed);
@@ -170,7 +171,7 @@ impl LuaInner {
 
     /// The state of the coroutine that is running, null if the VM is gone.
     #[inline(always)]
-    pub(crate) fn state_or_null(&self) -> *mut ffi::lua_State {
+    pub(crate) fn state_or_null(&self) -> *mut engine::lua_State {
         self.state.get()
     }
 
@@ -181,7 +182,7 @@ impl LuaInner {
 
     /// Makes `state` the running one and returns the one before. Callback trampolines alone call this.
     #[inline(always)]
-    pub(crate) fn switch_state(&self, state: *mut ffi::lua_State) -> *mut ffi::lua_State {
+    pub(crate) fn switch_state(&self, state: *mut engine::lua_State) -> *mut engine::lua_State {
         self.state.replace(state)
     }
 
@@ -203,7 +204,7 @@ impl LuaInner {
 
     /// The state of the main thread, null if the VM is gone.
     #[inline(always)]
-    pub(crate) fn main_state(&self) -> *mut ffi::lua_State {
+    pub(crate) fn main_state(&self) -> *mut engine::lua_State {
         self.main_state.get()
     }
 

@@ -5,8 +5,10 @@ use std::cell::Cell;
 use std::os::raw::c_void;
 use std::ptr;
 
+use crate::engine;
+
 /// The alignment that Lua counts on.
-const ALIGN: usize = ffi::SYS_MIN_ALIGN;
+const ALIGN: usize = engine::SYS_MIN_ALIGN;
 
 /// A size above this makes no layout.
 const MOST: usize = isize::MAX as usize - ALIGN;

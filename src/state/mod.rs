@@ -34,6 +34,7 @@ pub use stdlib::StdLib;
 
 pub(crate) use inner::{LuaInner, STACK_RESERVE};
 
+use crate::engine;
 use crate::error::{Error, Result};
 
 /// An instance of Lua.
@@ -61,7 +62,7 @@ impl Lua {
     /// The state of the running coroutine. Panics if the VM is gone.
     #[inline(always)]
     #[track_caller]
-    pub(crate) fn state(&self) -> *mut ffi::lua_State {
+    pub(crate) fn state(&self) -> *mut engine::lua_State {
         self.inner().state()
     }
 
@@ -110,7 +111,7 @@ impl Lua {
             .and_then(|n| n.checked_add(STACK_RESERVE));
         let n = wanted.ok_or(Error::StackError)?;
         // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
-        match unsafe { ffi::lua_checkstack(self.state(), n) } {
+        match unsafe { engine::lua_checkstack(self.state(), n) } {
             0 => Err(Error::StackError),
             _ => Ok(()),
         }
@@ -154,7 +155,7 @@ impl fmt::Debug for Lua {
 /// An operation in progress: keeps the instance open. See [`Lua::enter`].
 pub(crate) struct Entered<'a> {
     lua: &'a Lua,
-    pub(crate) state: *mut ffi::lua_State,
+    pub(crate) state: *mut engine::lua_State,
 }
 
 impl Drop for Entered<'_> {

@@ -2,6 +2,7 @@
 
 use crate::call::protect::protect;
 use crate::call::push_bytes;
+use crate::engine;
 use crate::error::Result;
 use crate::function::Function;
 use crate::stack::Held;
@@ -61,10 +62,14 @@ impl Lua {
         unsafe {
             push_bytes(self.inner(), state, modname.as_bytes())?;
             protect(state, 1, 0, |state| {
-                ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
-                ffi::lua_insert(state, -2);
-                ffi::lua_pushnil(state);
-                ffi::lua_rawset(state, -3);
+                engine::luaL_getsubtable(
+                    state,
+                    engine::LUA_REGISTRYINDEX,
+                    engine::LUA_LOADED_TABLE,
+                );
+                engine::lua_insert(state, -2);
+                engine::lua_pushnil(state);
+                engine::lua_rawset(state, -3);
             })
         }
     }
@@ -75,25 +80,25 @@ impl Lua {
 /// # Safety
 ///
 /// May raise.
-unsafe fn load(state: *mut ffi::lua_State) {
+unsafe fn load(state: *mut engine::lua_State) {
     const LOADER: i32 = 1;
     const NAME: i32 = 2;
     const LOADED: i32 = 3;
     // SAFETY: runs protected, with a stack of its own.
     unsafe {
-        ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
-        ffi::lua_pushvalue(state, NAME);
-        if ffi::lua_rawget(state, LOADED) != ffi::LUA_TNIL {
+        engine::luaL_getsubtable(state, engine::LUA_REGISTRYINDEX, engine::LUA_LOADED_TABLE);
+        engine::lua_pushvalue(state, NAME);
+        if engine::lua_rawget(state, LOADED) != engine::LUA_TNIL {
             return;
         }
-        ffi::lua_pushvalue(state, LOADER);
-        ffi::lua_pushvalue(state, NAME);
-        ffi::lua_call(state, 1, 1);
-        if ffi::lua_isnil(state, -1) != 0 {
-            ffi::lua_pushboolean(state, 1);
+        engine::lua_pushvalue(state, LOADER);
+        engine::lua_pushvalue(state, NAME);
+        engine::lua_call(state, 1, 1);
+        if engine::lua_isnil(state, -1) != 0 {
+            engine::lua_pushboolean(state, 1);
         }
-        ffi::lua_pushvalue(state, NAME);
-        ffi::lua_pushvalue(state, -2);
-        ffi::lua_rawset(state, LOADED);
+        engine::lua_pushvalue(state, NAME);
+        engine::lua_pushvalue(state, -2);
+        engine::lua_rawset(state, LOADED);
     }
 }

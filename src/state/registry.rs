@@ -2,6 +2,7 @@
 
 use crate::call::protect::protect;
 use crate::call::{push_bytes, push_table};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
 use crate::stack::Held;
@@ -133,9 +134,9 @@ impl Lua {
             held.add(1);
             push_bytes(self.inner(), state, name.as_bytes())?;
             held.add(1);
-            ffi::lua_rotate(state, -3, -1);
+            engine::lua_rotate(state, -3, -1);
             held.release(3);
-            protect(state, 3, 0, |state| ffi::lua_rawset(state, -3))
+            protect(state, 3, 0, |state| engine::lua_rawset(state, -3))
         }
     }
 
@@ -154,7 +155,7 @@ impl Lua {
             held.add(1);
             push_bytes(self.inner(), state, name.as_bytes())?;
             held.add(1);
-            ffi::lua_rawget(state, -2);
+            engine::lua_rawget(state, -2);
             T::from_stack(-1, self)
         }
     }
@@ -168,7 +169,7 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: nil is on top.
         unsafe {
-            ffi::lua_pushnil(entered.state);
+            engine::lua_pushnil(entered.state);
             self.put_named(name)
         }
     }

@@ -7,6 +7,7 @@ use std::os::raw::c_int;
 use crate::call::callback::enter;
 use crate::call::inner_of;
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::Lua;
 
@@ -82,18 +83,18 @@ operator!(BitAnd::bitand, BitAndAssign::bitand_assign);
 operator!(BitOr::bitor, BitOrAssign::bitor_assign);
 operator!(BitXor::bitxor, BitXorAssign::bitxor_assign);
 
-type Opener = unsafe extern "C-unwind" fn(*mut ffi::lua_State) -> c_int;
+type Opener = unsafe extern "C-unwind" fn(*mut engine::lua_State) -> c_int;
 
 const LIBRARIES: [(StdLib, &CStr, Opener); 9] = [
-    (StdLib::PACKAGE, c"package", ffi::luaopen_package),
-    (StdLib::COROUTINE, c"coroutine", ffi::luaopen_coroutine),
-    (StdLib::TABLE, c"table", ffi::luaopen_table),
-    (StdLib::IO, c"io", ffi::luaopen_io),
-    (StdLib::OS, c"os", ffi::luaopen_os),
-    (StdLib::STRING, c"string", ffi::luaopen_string),
-    (StdLib::UTF8, c"utf8", ffi::luaopen_utf8),
-    (StdLib::MATH, c"math", ffi::luaopen_math),
-    (StdLib::DEBUG, c"debug", ffi::luaopen_debug),
+    (StdLib::PACKAGE, c"package", engine::luaopen_package),
+    (StdLib::COROUTINE, c"coroutine", engine::luaopen_coroutine),
+    (StdLib::TABLE, c"table", engine::luaopen_table),
+    (StdLib::IO, c"io", engine::luaopen_io),
+    (StdLib::OS, c"os", engine::luaopen_os),
+    (StdLib::STRING, c"string", engine::luaopen_string),
+    (StdLib::UTF8, c"utf8", engine::luaopen_utf8),
+    (StdLib::MATH, c"math", engine::luaopen_math),
+    (StdLib::DEBUG, c"debug", engine::luaopen_debug),
 ];
 
 impl Lua {
@@ -120,7 +121,7 @@ impl Lua {
 /// # Safety
 ///
 /// May raise.
-pub(super) unsafe fn open(state: *mut ffi::lua_State, libs: StdLib, safe: bool) {
+pub(super) unsafe fn open(state: *mut engine::lua_State, libs: StdLib, safe: bool) {
     for (lib, name, opener) in LIBRARIES {
         if libs.contains(lib) {
             // SAFETY: the caller runs protected.
@@ -132,8 +133,8 @@ pub(super) unsafe fn open(state: *mut ffi::lua_State, libs: StdLib, safe: bool) 
                 } else {
                     opener
                 };
-                ffi::luaL_requiref(state, name.as_ptr(), opener, 1);
-                ffi::lua_pop(state, 1);
+                engine::luaL_requiref(state, name.as_ptr(), opener, 1);
+                engine::lua_pop(state, 1);
             }
         }
     }
@@ -144,11 +145,11 @@ pub(super) unsafe fn open(state: *mut ffi::lua_State, libs: StdLib, safe: bool) 
 /// # Safety
 ///
 /// May raise.
-pub(super) unsafe fn open_base(state: *mut ffi::lua_State) {
+pub(super) unsafe fn open_base(state: *mut engine::lua_State) {
     // SAFETY: the caller runs protected.
     unsafe {
-        ffi::luaL_requiref(state, c"_G".as_ptr(), ffi::luaopen_base, 1);
-        ffi::lua_pop(state, 1);
+        engine::luaL_requiref(state, c"_G".as_ptr(), engine::luaopen_base, 1);
+        engine::lua_pop(state, 1);
     }
 }
 
@@ -156,22 +157,22 @@ pub(super) unsafe fn open_base(state: *mut ffi::lua_State) {
 ///
 /// A program may have run before, and must not get hold of that in between: `luaopen_package` sets the global `require`, so
 /// the table of globals has no metatable meanwhile.
-unsafe extern "C-unwind" fn open_barred_package(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn open_barred_package(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called by Lua, and raises nothing before the metatable is back in its place.
     unsafe {
-        ffi::lua_rawgeti(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_RIDX_GLOBALS);
-        let globals = ffi::lua_gettop(state);
-        if ffi::lua_getmetatable(state, globals) == 0 {
-            ffi::lua_pushnil(state);
+        engine::lua_rawgeti(state, engine::LUA_REGISTRYINDEX, engine::LUA_RIDX_GLOBALS);
+        let globals = engine::lua_gettop(state);
+        if engine::lua_getmetatable(state, globals) == 0 {
+            engine::lua_pushnil(state);
         }
-        ffi::lua_pushnil(state);
-        ffi::lua_setmetatable(state, globals);
-        ffi::lua_pushcfunction(state, ffi::luaopen_package);
-        let status = ffi::lua_pcall(state, 0, 1, 0);
-        ffi::lua_pushvalue(state, -2);
-        ffi::lua_setmetatable(state, globals);
-        if status != ffi::LUA_OK {
-            ffi::lua_error(state);
+        engine::lua_pushnil(state);
+        engine::lua_setmetatable(state, globals);
+        engine::lua_pushcfunction(state, engine::luaopen_package);
+        let status = engine::lua_pcall(state, 0, 1, 0);
+        engine::lua_pushvalue(state, -2);
+        engine::lua_setmetatable(state, globals);
+        if status != engine::LUA_OK {
+            engine::lua_error(state);
         }
         bar_c_modules(state);
     }
@@ -179,22 +180,22 @@ unsafe extern "C-unwind" fn open_barred_package(state: *mut ffi::lua_State) -> c
 }
 
 /// Takes the loading of C modules out of the library `package`, which is on top and was just opened.
-unsafe fn bar_c_modules(state: *mut ffi::lua_State) {
+unsafe fn bar_c_modules(state: *mut engine::lua_State) {
     // SAFETY: runs protected. Searchers 3 and 4 are those for C modules. The fields are there, so nothing is allocated and no
     // finalizer runs in between.
     unsafe {
-        ffi::lua_pushcfunction(state, loadlib_barred);
-        ffi::lua_setfield(state, -2, c"loadlib".as_ptr());
-        ffi::lua_getfield(state, -1, c"searchers".as_ptr());
-        ffi::lua_pushcfunction(state, searcher_barred);
-        ffi::lua_rawseti(state, -2, 3);
-        ffi::lua_pushnil(state);
-        ffi::lua_rawseti(state, -2, 4);
-        ffi::lua_pop(state, 1);
+        engine::lua_pushcfunction(state, loadlib_barred);
+        engine::lua_setfield(state, -2, c"loadlib".as_ptr());
+        engine::lua_getfield(state, -1, c"searchers".as_ptr());
+        engine::lua_pushcfunction(state, searcher_barred);
+        engine::lua_rawseti(state, -2, 3);
+        engine::lua_pushnil(state);
+        engine::lua_rawseti(state, -2, 4);
+        engine::lua_pop(state, 1);
     }
 }
 
-unsafe extern "C-unwind" fn loadlib_barred(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn loadlib_barred(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua.
     unsafe {
         enter(inner_of(state), state, |_, _| {
@@ -205,8 +206,8 @@ unsafe extern "C-unwind" fn loadlib_barred(state: *mut ffi::lua_State) -> c_int 
     }
 }
 
-unsafe extern "C-unwind" fn searcher_barred(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn searcher_barred(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua, as the library `package` enters its searchers.
-    unsafe { ffi::lua_pushstring(state, c"\n\tcan't load C modules in safe mode".as_ptr()) };
+    unsafe { engine::lua_pushstring(state, c"\n\tcan't load C modules in safe mode".as_ptr()) };
     1
 }

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use crate::call::callback::enter;
 use crate::call::failure::discard;
 use crate::call::find_inner;
+use crate::engine;
 use crate::error::Result;
 use crate::state::LuaInner;
 use crate::types::MaybeSend;
@@ -49,7 +50,7 @@ impl Lua {
         let entered = self.enter();
         let inner = self.0.as_ptr() as *mut c_void;
         // SAFETY: the block outlives its VM.
-        unsafe { ffi::lua_setwarnf(entered.state, Some(receive), inner) };
+        unsafe { engine::lua_setwarnf(entered.state, Some(receive), inner) };
         let before = self.inner().hooks.warning.replace(Some(Rc::new(callback)));
         drop(before);
     }
@@ -60,7 +61,7 @@ impl Lua {
         let before = self.inner().hooks.warning.take();
         if before.is_some() {
             // SAFETY: no warning function is a valid one.
-            unsafe { ffi::lua_setwarnf(entered.state, None, ptr::null_mut()) };
+            unsafe { engine::lua_setwarnf(entered.state, None, ptr::null_mut()) };
         }
     }
 
@@ -71,7 +72,7 @@ impl Lua {
         let entered = self.enter();
         let msg = until_zero(msg.as_ref());
         // SAFETY: our warning function does not raise (`receive`).
-        unsafe { ffi::lua_warning(entered.state, msg.as_ptr(), incomplete as c_int) }
+        unsafe { engine::lua_warning(entered.state, msg.as_ptr(), incomplete as c_int) }
     }
 }
 
@@ -86,7 +87,7 @@ unsafe extern "C-unwind" fn receive(inner: *mut c_void, msg: *const c_char, more
     let inner = unsafe { &*(inner as *const LuaInner) };
     let state = inner.state_or_null();
     // SAFETY: a failed check of the stack does not raise.
-    if state.is_null() || unsafe { ffi::lua_checkstack(state, ffi::LUA_MINSTACK) } == 0 {
+    if state.is_null() || unsafe { engine::lua_checkstack(state, engine::LUA_MINSTACK) } == 0 {
         return;
     }
     // SAFETY: a C string of Lua's.
@@ -121,22 +122,22 @@ fn send(lua: &Lua, msg: &CStr, more: bool) -> Result<()> {
 /// # Safety
 ///
 /// May raise.
-pub(super) unsafe fn install(state: *mut ffi::lua_State) {
+pub(super) unsafe fn install(state: *mut engine::lua_State) {
     // SAFETY: the caller runs protected.
     unsafe {
-        ffi::lua_pushcfunction(state, warn);
-        ffi::lua_setglobal(state, c"warn".as_ptr());
+        engine::lua_pushcfunction(state, warn);
+        engine::lua_setglobal(state, c"warn".as_ptr());
     }
 }
 
 /// The library function `warn`.
-unsafe extern "C-unwind" fn warn(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn warn(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua. There is nothing to drop while the arguments are checked.
     unsafe {
-        ffi::luaL_checkstring(state, 1);
-        let nargs = ffi::lua_gettop(state);
+        engine::luaL_checkstring(state, 1);
+        let nargs = engine::lua_gettop(state);
         for i in 2..=nargs {
-            ffi::luaL_checkstring(state, i);
+            engine::luaL_checkstring(state, i);
         }
         let Some(inner) = find_inner(state).as_ref() else {
             return 0;
@@ -147,18 +148,18 @@ unsafe extern "C-unwind" fn warn(state: *mut ffi::lua_State) -> c_int {
             });
         }
         for i in 1..=nargs {
-            let piece = ffi::lua_tolstring(state, i, ptr::null_mut());
-            ffi::lua_warning(state, piece, (i < nargs) as c_int);
+            let piece = engine::lua_tolstring(state, i, ptr::null_mut());
+            engine::lua_warning(state, piece, (i < nargs) as c_int);
         }
     }
     0
 }
 
 /// Gives the arguments of `warn`, which are strings, to the Rust function.
-unsafe fn send_all(lua: &Lua, state: *mut ffi::lua_State, nargs: c_int) -> Result<c_int> {
+unsafe fn send_all(lua: &Lua, state: *mut engine::lua_State, nargs: c_int) -> Result<c_int> {
     for i in 1..=nargs {
         // SAFETY: a string at that place, which stays there.
-        let piece = unsafe { CStr::from_ptr(ffi::lua_tolstring(state, i, ptr::null_mut())) };
+        let piece = unsafe { CStr::from_ptr(engine::lua_tolstring(state, i, ptr::null_mut())) };
         send(lua, piece, i < nargs)?;
     }
     Ok(0)

@@ -6,6 +6,7 @@ use std::os::raw::c_int;
 use crate::call::failure::pop_error;
 use crate::call::protect::protect;
 use crate::call::traceback::message_handler;
+use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
 use crate::state::LuaInner;
@@ -17,12 +18,12 @@ use crate::Integer;
 ///
 /// `state` is a running state with a table at `index` and one free place.
 #[inline(always)]
-pub(super) unsafe fn has_metatable(state: *mut ffi::lua_State, index: c_int) -> bool {
+pub(super) unsafe fn has_metatable(state: *mut engine::lua_State, index: c_int) -> bool {
     // SAFETY: neither call raises.
     unsafe {
-        let found = ffi::lua_getmetatable(state, index) != 0;
+        let found = engine::lua_getmetatable(state, index) != 0;
         if found {
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
         }
         found
     }
@@ -35,18 +36,18 @@ pub(super) unsafe fn has_metatable(state: *mut ffi::lua_State, index: c_int) -> 
 /// `state` is a running state with a table at `index` and two free places. `name` is that of one of Lua's own metamethods.
 #[inline]
 pub(super) unsafe fn has_metamethod(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     index: c_int,
     name: &'static CStr,
 ) -> bool {
     // SAFETY: Lua keeps the names of its metamethods, so pushing one makes no string. The rest are raw reads.
     unsafe {
-        if ffi::lua_getmetatable(state, index) == 0 {
+        if engine::lua_getmetatable(state, index) == 0 {
             return false;
         }
-        ffi::lua_pushstring(state, name.as_ptr());
-        let found = ffi::lua_rawget(state, -2) != ffi::LUA_TNIL;
-        ffi::lua_pop(state, 2);
+        engine::lua_pushstring(state, name.as_ptr());
+        let found = engine::lua_rawget(state, -2) != engine::LUA_TNIL;
+        engine::lua_pop(state, 2);
         found
     }
 }
@@ -57,11 +58,13 @@ pub(super) unsafe fn has_metamethod(
 ///
 /// `state` is a running state with a table and a key on top, which `held` counts, and 6 free places.
 #[inline(always)]
-pub(super) unsafe fn get(state: *mut ffi::lua_State, held: &mut Held) -> Result<()> {
+pub(super) unsafe fn get(state: *mut engine::lua_State, held: &mut Held) -> Result<()> {
     // SAFETY: raw reads do not raise.
     unsafe {
-        ffi::lua_pushvalue(state, -1);
-        if ffi::lua_rawget(state, -3) == ffi::LUA_TNIL && ffi::lua_getmetatable(state, -3) != 0 {
+        engine::lua_pushvalue(state, -1);
+        if engine::lua_rawget(state, -3) == engine::LUA_TNIL
+            && engine::lua_getmetatable(state, -3) != 0
+        {
             return get_by_metatable(state, held);
         }
         held.add(1);
@@ -77,25 +80,25 @@ pub(super) unsafe fn get(state: *mut ffi::lua_State, held: &mut Held) -> Result<
 ///
 /// As [`get`], with nil and the metatable on top of the key, not counted by `held`, and 6 free places above.
 #[inline(never)]
-unsafe fn get_by_metatable(state: *mut ffi::lua_State, held: &mut Held) -> Result<()> {
+unsafe fn get_by_metatable(state: *mut engine::lua_State, held: &mut Held) -> Result<()> {
     // SAFETY: raw reads, and the name of a metamethod as in `has_metamethod`.
     unsafe {
-        ffi::lua_pushstring(state, c"__index".as_ptr());
-        match ffi::lua_rawget(state, -2) {
-            ffi::LUA_TNIL => {
+        engine::lua_pushstring(state, c"__index".as_ptr());
+        match engine::lua_rawget(state, -2) {
+            engine::LUA_TNIL => {
                 held.add(3);
                 return Ok(());
             }
-            ffi::LUA_TTABLE => {
-                ffi::lua_pushvalue(state, -4);
-                let found = ffi::lua_rawget(state, -2) != ffi::LUA_TNIL;
+            engine::LUA_TTABLE => {
+                engine::lua_pushvalue(state, -4);
+                let found = engine::lua_rawget(state, -2) != engine::LUA_TNIL;
                 if found || !has_metatable(state, -2) {
                     held.add(4);
                     return Ok(());
                 }
-                ffi::lua_pop(state, 4);
+                engine::lua_pop(state, 4);
             }
-            _ => ffi::lua_pop(state, 3),
+            _ => engine::lua_pop(state, 3),
         }
         call_on_copies(state, held, index, 2, 1)
     }
@@ -110,7 +113,7 @@ unsafe fn get_by_metatable(state: *mut ffi::lua_State, held: &mut Held) -> Resul
 #[inline(always)]
 pub(super) unsafe fn set(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     held: &mut Held,
     raw: bool,
 ) -> Result<()> {
@@ -130,15 +133,15 @@ pub(super) unsafe fn set(
 ///
 /// As [`set`].
 #[inline(never)]
-unsafe fn sets_by_metamethod(state: *mut ffi::lua_State) -> bool {
+unsafe fn sets_by_metamethod(state: *mut engine::lua_State) -> bool {
     // SAFETY: raw reads.
     unsafe {
         if !has_metamethod(state, -3, c"__newindex") {
             return false;
         }
-        ffi::lua_pushvalue(state, -2);
-        let is_new = ffi::lua_rawget(state, -4) == ffi::LUA_TNIL;
-        ffi::lua_pop(state, 1);
+        engine::lua_pushvalue(state, -2);
+        let is_new = engine::lua_rawget(state, -4) == engine::LUA_TNIL;
+        engine::lua_pop(state, 1);
         is_new
     }
 }
@@ -151,18 +154,18 @@ unsafe fn sets_by_metamethod(state: *mut ffi::lua_State) -> bool {
 #[inline(always)]
 pub(super) unsafe fn raw_set(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     held: &mut Held,
 ) -> Result<()> {
     // SAFETY: with memory to be had and a valid key, a raw write does not raise.
     unsafe {
         if inner.infallible_memory() && is_valid_key(state, -2) {
-            inner.memory.unfailing(|| ffi::lua_rawset(state, -3));
+            inner.memory.unfailing(|| engine::lua_rawset(state, -3));
             held.release(2);
             return Ok(());
         }
         call_on_copies(state, held, raw_new_index, 3, 0)?;
-        ffi::lua_pop(state, 3);
+        engine::lua_pop(state, 3);
         held.release(3);
     }
     Ok(())
@@ -176,19 +179,19 @@ pub(super) unsafe fn raw_set(
 #[inline(always)]
 pub(super) unsafe fn raw_set_index(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     held: &mut Held,
     i: Integer,
 ) -> Result<()> {
     // SAFETY: with memory to be had, a raw write does not raise.
     unsafe {
         if inner.infallible_memory() {
-            inner.memory.unfailing(|| ffi::lua_rawseti(state, -2, i));
+            inner.memory.unfailing(|| engine::lua_rawseti(state, -2, i));
             held.release(1);
             return Ok(());
         }
         raw_set_index_protected(state, i)?;
-        ffi::lua_pop(state, 1);
+        engine::lua_pop(state, 1);
         held.release(1);
     }
     Ok(())
@@ -196,24 +199,25 @@ pub(super) unsafe fn raw_set_index(
 
 #[cold]
 #[inline(never)]
-unsafe fn raw_set_index_protected(state: *mut ffi::lua_State, i: Integer) -> Result<()> {
+unsafe fn raw_set_index_protected(state: *mut engine::lua_State, i: Integer) -> Result<()> {
     // SAFETY: the table and the value are copied for the call.
     unsafe {
-        ffi::lua_pushvalue(state, -2);
-        ffi::lua_pushvalue(state, -2);
-        protect(state, 2, 0, |state| ffi::lua_rawseti(state, -2, i))
+        engine::lua_pushvalue(state, -2);
+        engine::lua_pushvalue(state, -2);
+        protect(state, 2, 0, |state| engine::lua_rawseti(state, -2, i))
     }
 }
 
 /// Whether the value at `index` can be the key of a field: neither nil nor NaN.
 #[inline(always)]
-unsafe fn is_valid_key(state: *mut ffi::lua_State, index: c_int) -> bool {
+unsafe fn is_valid_key(state: *mut engine::lua_State, index: c_int) -> bool {
     // SAFETY: plain reads of a value that is there.
     unsafe {
-        match ffi::lua_type(state, index) {
-            ffi::LUA_TNIL => false,
-            ffi::LUA_TNUMBER => {
-                ffi::lua_isinteger(state, index) != 0 || !ffi::lua_tonumber(state, index).is_nan()
+        match engine::lua_type(state, index) {
+            engine::LUA_TNIL => false,
+            engine::LUA_TNUMBER => {
+                engine::lua_isinteger(state, index) != 0
+                    || !engine::lua_tonumber(state, index).is_nan()
             }
             _ => true,
         }
@@ -230,21 +234,21 @@ unsafe fn is_valid_key(state: *mut ffi::lua_State, index: c_int) -> bool {
 #[cold]
 #[inline(never)]
 pub(super) unsafe fn call_on_copies(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     held: &mut Held,
-    function: ffi::lua_CFunction,
+    function: engine::lua_CFunction,
     n: c_int,
     nresults: c_int,
 ) -> Result<()> {
     // SAFETY: there is room; the copies are those of the `n` values since each push moves them one further down.
     unsafe {
-        ffi::lua_pushcfunction(state, message_handler);
-        ffi::lua_pushcfunction(state, function);
+        engine::lua_pushcfunction(state, message_handler);
+        engine::lua_pushcfunction(state, function);
         for _ in 0..n {
-            ffi::lua_pushvalue(state, -n - 2);
+            engine::lua_pushvalue(state, -n - 2);
         }
-        let status = ffi::lua_pcall(state, n, nresults, -n - 2);
-        if status != ffi::LUA_OK {
+        let status = engine::lua_pcall(state, n, nresults, -n - 2);
+        if status != engine::LUA_OK {
             held.add(2);
             held.release(1);
             return Err(pop_error(state, status));
@@ -264,13 +268,13 @@ pub(super) unsafe fn call_on_copies(
 #[inline]
 pub(super) unsafe fn with_memory<F, R>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     nargs: c_int,
     nresults: c_int,
     body: F,
 ) -> Result<R>
 where
-    F: FnOnce(*mut ffi::lua_State) -> R + Copy,
+    F: FnOnce(*mut engine::lua_State) -> R + Copy,
     R: Copy,
 {
     if inner.infallible_memory() {
@@ -280,20 +284,20 @@ where
     unsafe { protect(state, nargs, nresults, body) }
 }
 
-unsafe extern "C-unwind" fn index(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn index(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called with a table and a key.
-    unsafe { ffi::lua_gettable(state, 1) };
+    unsafe { engine::lua_gettable(state, 1) };
     1
 }
 
-unsafe extern "C-unwind" fn new_index(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn new_index(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called with a table, a key and a value.
-    unsafe { ffi::lua_settable(state, 1) };
+    unsafe { engine::lua_settable(state, 1) };
     0
 }
 
-unsafe extern "C-unwind" fn raw_new_index(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn raw_new_index(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called with a table, a key and a value.
-    unsafe { ffi::lua_rawset(state, 1) };
+    unsafe { engine::lua_rawset(state, 1) };
     0
 }

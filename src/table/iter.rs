@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::os::raw::{c_int, c_void};
 
 use super::{access, Table};
+use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
@@ -47,16 +48,16 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     ///
     /// `state` is any state of the instance with a free place.
     #[inline]
-    unsafe fn push_last(&self, state: *mut ffi::lua_State) {
+    unsafe fn push_last(&self, state: *mut engine::lua_State) {
         // SAFETY: none of the pushes raises or allocates.
         unsafe {
             match (self.last, &self.slot) {
-                (Key::Boolean(b), _) => ffi::lua_pushboolean(state, b as c_int),
-                (Key::LightUserData(p), _) => ffi::lua_pushlightuserdata(state, p),
-                (Key::Integer(i), _) => ffi::lua_pushinteger(state, i),
-                (Key::Number(n), _) => ffi::lua_pushnumber(state, n),
+                (Key::Boolean(b), _) => engine::lua_pushboolean(state, b as c_int),
+                (Key::LightUserData(p), _) => engine::lua_pushlightuserdata(state, p),
+                (Key::Integer(i), _) => engine::lua_pushinteger(state, i),
+                (Key::Number(n), _) => engine::lua_pushnumber(state, n),
                 (Key::InSlot, Some(slot)) => slot.push_onto(state),
-                _ => ffi::lua_pushnil(state),
+                _ => engine::lua_pushnil(state),
             }
         }
     }
@@ -68,27 +69,27 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     ///
     /// As for reads on a reference thread.
     #[inline(always)]
-    unsafe fn push_present(&self, thread: *mut ffi::lua_State, place: c_int) -> Option<c_int> {
+    unsafe fn push_present(&self, thread: *mut engine::lua_State, place: c_int) -> Option<c_int> {
         // SAFETY: raw reads.
         unsafe {
             let kind = match self.last {
                 Key::Start => {
-                    ffi::lua_pushnil(thread);
+                    engine::lua_pushnil(thread);
                     return Some(0);
                 }
                 Key::End => return None,
-                Key::Integer(i) => ffi::lua_rawgeti(thread, place, i),
+                Key::Integer(i) => engine::lua_rawgeti(thread, place, i),
                 _ => {
                     self.push_last(thread);
-                    ffi::lua_rawget(thread, place)
+                    engine::lua_rawget(thread, place)
                 }
             };
-            if kind == ffi::LUA_TNIL {
-                ffi::lua_settop(thread, -2);
+            if kind == engine::LUA_TNIL {
+                engine::lua_settop(thread, -2);
                 return None;
             }
             match self.last {
-                Key::Integer(i) => ffi::lua_pushinteger(thread, i),
+                Key::Integer(i) => engine::lua_pushinteger(thread, i),
                 _ => self.push_last(thread),
             }
             Some(1)
@@ -102,7 +103,7 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     ///
     /// `state` is the running state with 8 free places.
     #[cold]
-    unsafe fn push_next_protected(&self, state: *mut ffi::lua_State) -> Result<bool> {
+    unsafe fn push_next_protected(&self, state: *mut engine::lua_State) -> Result<bool> {
         // SAFETY: passed on; the table is taken from below the results.
         unsafe {
             let mut held = self.table.hold(state);
@@ -110,7 +111,7 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
             held.add(1);
             let found = step_protected(state, &mut held)?;
             if found {
-                ffi::lua_remove(state, -3);
+                engine::lua_remove(state, -3);
                 held.release(3);
             }
             Ok(found)
@@ -123,15 +124,16 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     ///
     /// `thread` is a reference thread with a key at `index`.
     #[inline(always)]
-    unsafe fn keep_plain(&mut self, thread: *mut ffi::lua_State, index: c_int) -> bool {
+    unsafe fn keep_plain(&mut self, thread: *mut engine::lua_State, index: c_int) -> bool {
         // SAFETY: plain reads; nothing but `self` refers to the slot.
         unsafe {
-            if ffi::lua_isinteger(thread, index) != 0 {
-                self.last = Key::Integer(ffi::lua_tointegerx(thread, index, std::ptr::null_mut()));
+            if engine::lua_isinteger(thread, index) != 0 {
+                self.last =
+                    Key::Integer(engine::lua_tointegerx(thread, index, std::ptr::null_mut()));
                 return true;
             }
             match &mut self.slot {
-                Some(slot) if ffi::lua_type(thread, index) == ffi::LUA_TSTRING => {
+                Some(slot) if engine::lua_type(thread, index) == engine::LUA_TSTRING => {
                     slot.overwrite_from(thread, index);
                     self.last = Key::InSlot;
                     true
@@ -147,19 +149,21 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     ///
     /// `state` is the running state with a key at `index` and a free place.
     #[inline]
-    unsafe fn keep(&mut self, state: *mut ffi::lua_State, index: c_int) -> Result<()> {
+    unsafe fn keep(&mut self, state: *mut engine::lua_State, index: c_int) -> Result<()> {
         // SAFETY: the reads match the type; nothing but `self` refers to the slot.
         unsafe {
-            if ffi::lua_isinteger(state, index) != 0 {
-                self.last = Key::Integer(ffi::lua_tointeger(state, index));
+            if engine::lua_isinteger(state, index) != 0 {
+                self.last = Key::Integer(engine::lua_tointeger(state, index));
                 return Ok(());
             }
-            self.last = match ffi::lua_type(state, index) {
-                ffi::LUA_TBOOLEAN => Key::Boolean(ffi::lua_toboolean(state, index) != 0),
-                ffi::LUA_TLIGHTUSERDATA => Key::LightUserData(ffi::lua_touserdata(state, index)),
-                ffi::LUA_TNUMBER => Key::Number(ffi::lua_tonumber(state, index)),
+            self.last = match engine::lua_type(state, index) {
+                engine::LUA_TBOOLEAN => Key::Boolean(engine::lua_toboolean(state, index) != 0),
+                engine::LUA_TLIGHTUSERDATA => {
+                    Key::LightUserData(engine::lua_touserdata(state, index))
+                }
+                engine::LUA_TNUMBER => Key::Number(engine::lua_tonumber(state, index)),
                 _ => {
-                    ffi::lua_pushvalue(state, index);
+                    engine::lua_pushvalue(state, index);
                     match &mut self.slot {
                         Some(slot) => slot.overwrite(),
                         None => self.slot = Some(Ref::pop(self.table.0.lua())?),
@@ -185,8 +189,8 @@ impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
         unsafe {
             let (thread, place) = self.table.0.peek();
             let below = self.push_present(thread, place)?;
-            if ffi::lua_next(thread, place) == 0 {
-                ffi::lua_settop(thread, -below - 1);
+            if engine::lua_next(thread, place) == 0 {
+                engine::lua_settop(thread, -below - 1);
                 return None;
             }
             let mut pair = None;
@@ -197,7 +201,7 @@ impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
                     }
                 }
             }
-            ffi::lua_settop(thread, -below - 3);
+            engine::lua_settop(thread, -below - 3);
             pair
         }
     }
@@ -211,13 +215,13 @@ impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
             let Some(below) = self.push_present(thread, place) else {
                 return self.advance_protected(state);
             };
-            if ffi::lua_next(thread, place) == 0 {
-                ffi::lua_settop(thread, -below - 1);
+            if engine::lua_next(thread, place) == 0 {
+                engine::lua_settop(thread, -below - 1);
                 return Ok(None);
             }
-            ffi::lua_xmove(thread, state, 2);
+            engine::lua_xmove(thread, state, 2);
             if below > 0 {
-                ffi::lua_settop(thread, -below - 1);
+                engine::lua_settop(thread, -below - 1);
             }
             let held = Held::adopt(state, 2);
             self.keep(state, -2)?;
@@ -228,7 +232,10 @@ impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
     /// As [`advance`](Self::advance) for a key that has no value any more.
     #[cold]
     #[inline(never)]
-    unsafe fn advance_protected(&mut self, state: *mut ffi::lua_State) -> Result<Option<(K, V)>> {
+    unsafe fn advance_protected(
+        &mut self,
+        state: *mut engine::lua_State,
+    ) -> Result<Option<(K, V)>> {
         // SAFETY: a fixed number of pushes.
         unsafe {
             if !self.push_next_protected(state)? {
@@ -296,7 +303,7 @@ where
     // SAFETY: stack is reserved for `f`; what it finds there is held.
     unsafe {
         let mut held = table.hold(state);
-        ffi::lua_pushnil(state);
+        engine::lua_pushnil(state);
         held.add(1);
         let mut first = true;
         while step(state, &mut held, first)? {
@@ -306,7 +313,7 @@ where
             }
             let key = K::from_stack(-2, lua)?;
             f(key, V::from_stack(-1, lua)?)?;
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
             held.release(1);
         }
     }
@@ -323,13 +330,13 @@ where
 /// `state` is a running state with a table and a key on top, the latter counted by `held`, and 6 free places. If `first`,
 /// the key is nil.
 #[inline]
-unsafe fn step(state: *mut ffi::lua_State, held: &mut Held, first: bool) -> Result<bool> {
+unsafe fn step(state: *mut engine::lua_State, held: &mut Held, first: bool) -> Result<bool> {
     // SAFETY: see above.
     unsafe {
         if !first && !is_present(state, -2) {
             return step_protected(state, held);
         }
-        let found = ffi::lua_next(state, -2) != 0;
+        let found = engine::lua_next(state, -2) != 0;
         if found {
             held.add(1);
         } else {
@@ -345,38 +352,38 @@ unsafe fn step(state: *mut ffi::lua_State, held: &mut Held, first: bool) -> Resu
 ///
 /// `state` has a table at `index`, a key on top and a free place.
 #[inline(always)]
-unsafe fn is_present(state: *mut ffi::lua_State, index: c_int) -> bool {
+unsafe fn is_present(state: *mut engine::lua_State, index: c_int) -> bool {
     let index = if index < 0 { index - 1 } else { index };
     // SAFETY: a raw read does not raise.
     unsafe {
-        ffi::lua_pushvalue(state, -1);
-        let present = ffi::lua_rawget(state, index) != ffi::LUA_TNIL;
-        ffi::lua_pop(state, 1);
+        engine::lua_pushvalue(state, -1);
+        let present = engine::lua_rawget(state, index) != engine::LUA_TNIL;
+        engine::lua_pop(state, 1);
         present
     }
 }
 
 #[cold]
 #[inline(never)]
-unsafe fn step_protected(state: *mut ffi::lua_State, held: &mut Held) -> Result<bool> {
+unsafe fn step_protected(state: *mut engine::lua_State, held: &mut Held) -> Result<bool> {
     // SAFETY: as for `step`. On top of table and key there are the handler, the next key and its value.
     unsafe {
         access::call_on_copies(state, held, next, 2, 2)?;
-        ffi::lua_remove(state, -4);
-        ffi::lua_remove(state, -3);
+        engine::lua_remove(state, -4);
+        engine::lua_remove(state, -3);
         held.release(2);
-        let found = ffi::lua_type(state, -2) != ffi::LUA_TNIL;
+        let found = engine::lua_type(state, -2) != engine::LUA_TNIL;
         if !found {
-            ffi::lua_pop(state, 2);
+            engine::lua_pop(state, 2);
             held.release(2);
         }
         Ok(found)
     }
 }
 
-unsafe extern "C-unwind" fn next(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn next(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called with a table and a key.
-    unsafe { ffi::lua_next(state, 1) * 2 }
+    unsafe { engine::lua_next(state, 1) * 2 }
 }
 
 /// An iterator over the list part of a table. See [`Table::sequence_values`].

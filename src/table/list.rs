@@ -3,6 +3,7 @@
 use std::os::raw::c_int;
 
 use super::{access, Table};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::value::{FromLua, IntoLua};
 use crate::Integer;
@@ -76,11 +77,11 @@ impl<'lua> Table<'lua> {
             let mut held = self.hold(state);
             held.release(1);
             access::with_memory(self.0.lua().inner(), state, 1, 1, |state| {
-                let last = ffi::lua_rawlen(state, -1) as Integer;
-                ffi::lua_rawgeti(state, -1, last);
-                ffi::lua_pushnil(state);
-                ffi::lua_rawseti(state, -3, last);
-                ffi::lua_replace(state, -2);
+                let last = engine::lua_rawlen(state, -1) as Integer;
+                engine::lua_rawgeti(state, -1, last);
+                engine::lua_pushnil(state);
+                engine::lua_rawseti(state, -3, last);
+                engine::lua_replace(state, -2);
             })?;
             held.add(1);
             V::from_stack(-1, self.0.lua())
@@ -115,11 +116,11 @@ impl<'lua> Table<'lua> {
             held.release(2);
             access::with_memory(self.0.lua().inner(), state, 2, 0, |state| {
                 for i in (idx..end).rev() {
-                    ffi::lua_rawgeti(state, -2, i);
-                    ffi::lua_rawseti(state, -3, i + 1);
+                    engine::lua_rawgeti(state, -2, i);
+                    engine::lua_rawseti(state, -3, i + 1);
                 }
-                ffi::lua_rawseti(state, -2, idx);
-                ffi::lua_pop(state, 1);
+                engine::lua_rawseti(state, -2, idx);
+                engine::lua_pop(state, 1);
             })
         }
     }
@@ -137,25 +138,25 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the body holds nothing and pops both values.
         unsafe {
             let mut held = self.hold_with(state, key)?;
-            if ffi::lua_isinteger(state, -1) == 0 {
-                ffi::lua_pushnil(state);
+            if engine::lua_isinteger(state, -1) == 0 {
+                engine::lua_pushnil(state);
                 held.add(1);
                 return access::raw_set(inner, state, &mut held);
             }
-            let idx = ffi::lua_tointeger(state, -1);
-            let len = ffi::lua_rawlen(state, -2) as Integer;
+            let idx = engine::lua_tointeger(state, -1);
+            let len = engine::lua_rawlen(state, -2) as Integer;
             if idx < 1 || idx > len {
                 return Err(out_of_bounds());
             }
             held.release(2);
             access::with_memory(inner, state, 2, 0, |state| {
                 for i in idx..len {
-                    ffi::lua_rawgeti(state, -2, i + 1);
-                    ffi::lua_rawseti(state, -3, i);
+                    engine::lua_rawgeti(state, -2, i + 1);
+                    engine::lua_rawseti(state, -3, i);
                 }
-                ffi::lua_pushnil(state);
-                ffi::lua_rawseti(state, -3, len);
-                ffi::lua_pop(state, 2);
+                engine::lua_pushnil(state);
+                engine::lua_rawseti(state, -3, len);
+                engine::lua_pop(state, 2);
             })
         }
     }
@@ -185,16 +186,16 @@ impl<'lua> Table<'lua> {
                 i += 1;
                 value.clone().push_into_stack(lua)?;
                 held.add(1);
-                ffi::lua_rawgeti(state, -2, i);
-                let same = ffi::lua_rawequal(state, -1, -2) != 0;
-                ffi::lua_pop(state, 2);
+                engine::lua_rawgeti(state, -2, i);
+                let same = engine::lua_rawequal(state, -1, -2) != 0;
+                engine::lua_pop(state, 2);
                 held.release(1);
                 if !same {
                     return Ok(false);
                 }
             }
-            let more = ffi::lua_rawgeti(state, -1, i + 1) != ffi::LUA_TNIL;
-            ffi::lua_pop(state, 1);
+            let more = engine::lua_rawgeti(state, -1, i + 1) != engine::LUA_TNIL;
+            engine::lua_pop(state, 1);
             Ok(!more)
         }
     }
@@ -205,33 +206,33 @@ impl<'lua> Table<'lua> {
 /// # Safety
 ///
 /// `state` is the running state of the instance of `table` with both on top and 3 free places.
-unsafe fn raw_append(table: &Table, state: *mut ffi::lua_State) -> Result<()> {
+unsafe fn raw_append(table: &Table, state: *mut engine::lua_State) -> Result<()> {
     // SAFETY: the body holds nothing and pops both values.
     unsafe {
         access::with_memory(table.0.lua().inner(), state, 2, 0, |state| {
-            let len = ffi::lua_rawlen(state, -2) as Integer;
-            ffi::lua_rawseti(state, -2, len.wrapping_add(1));
-            ffi::lua_pop(state, 1);
+            let len = engine::lua_rawlen(state, -2) as Integer;
+            engine::lua_rawseti(state, -2, len.wrapping_add(1));
+            engine::lua_pop(state, 1);
         })
     }
 }
 
-unsafe extern "C-unwind" fn append(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn append(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called with a table and a value.
     unsafe {
-        let len = ffi::luaL_len(state, 1);
-        ffi::lua_seti(state, 1, len.wrapping_add(1));
+        let len = engine::luaL_len(state, 1);
+        engine::lua_seti(state, 1, len.wrapping_add(1));
     }
     0
 }
 
-unsafe extern "C-unwind" fn remove_last(state: *mut ffi::lua_State) -> c_int {
+unsafe extern "C-unwind" fn remove_last(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called with a table.
     unsafe {
-        let len = ffi::luaL_len(state, 1);
-        ffi::lua_geti(state, 1, len);
-        ffi::lua_pushnil(state);
-        ffi::lua_seti(state, 1, len);
+        let len = engine::luaL_len(state, 1);
+        engine::lua_geti(state, 1, len);
+        engine::lua_pushnil(state);
+        engine::lua_seti(state, 1, len);
     }
     1
 }

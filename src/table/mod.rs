@@ -4,6 +4,7 @@ use std::fmt;
 use std::os::raw::c_void;
 
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -46,7 +47,7 @@ pub struct Table<'lua>(pub(crate) Ref<'lua>);
 impl<'lua> Table<'lua> {
     /// The running state of the table's instance.
     #[inline(always)]
-    fn state(&self) -> Result<*mut ffi::lua_State> {
+    fn state(&self) -> Result<*mut engine::lua_State> {
         self.0.lua().inner().try_state()
     }
 
@@ -56,7 +57,7 @@ impl<'lua> Table<'lua> {
     ///
     /// `state` is the running state with a free place.
     #[inline(always)]
-    unsafe fn hold(&self, state: *mut ffi::lua_State) -> Held {
+    unsafe fn hold(&self, state: *mut engine::lua_State) -> Held {
         // SAFETY: passed on.
         unsafe {
             let mut held = Held::new(state);
@@ -74,7 +75,7 @@ impl<'lua> Table<'lua> {
     #[inline(always)]
     unsafe fn hold_with<K: IntoLua<'lua>>(
         &self,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
         key: K,
     ) -> Result<Held> {
         // SAFETY: a fixed number of pushes.
@@ -131,7 +132,7 @@ impl<'lua> Table<'lua> {
     #[inline(never)]
     unsafe fn get_pushed<K: IntoLua<'lua>, V: FromLua<'lua>>(
         &self,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
         key: K,
     ) -> Result<V> {
         // SAFETY: a fixed number of pushes; the value is on top.
@@ -183,7 +184,7 @@ impl<'lua> Table<'lua> {
                 return self.find_raw_field(slot).read(self.0.lua(), state);
             }
             let _held = self.hold_with(state, key)?;
-            ffi::lua_rawget(state, -2);
+            engine::lua_rawget(state, -2);
             V::from_stack(-1, self.0.lua())
         }
     }
@@ -248,7 +249,7 @@ impl<'lua> Table<'lua> {
     #[inline(never)]
     unsafe fn set_pushed<K: IntoLua<'lua>>(
         &self,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
         mut held: Held,
         key: K,
         raw: bool,
@@ -256,10 +257,10 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the value moves to the top each time.
         unsafe {
             self.0.push();
-            ffi::lua_insert(state, -2);
+            engine::lua_insert(state, -2);
             held.add(1);
             key.push_into_stack(self.0.lua())?;
-            ffi::lua_insert(state, -2);
+            engine::lua_insert(state, -2);
             held.add(1);
             access::set(self.0.lua().inner(), state, &mut held, raw)
         }
@@ -278,7 +279,7 @@ impl<'lua> Table<'lua> {
         unsafe {
             let mut held = self.hold_with(state, key)?;
             access::get(state, &mut held)?;
-            Ok(ffi::lua_type(state, -1) != ffi::LUA_TNIL)
+            Ok(engine::lua_type(state, -1) != engine::LUA_TNIL)
         }
     }
 
@@ -330,12 +331,12 @@ impl<'lua> Table<'lua> {
         // and the key just cleared stays valid for `lua_next`.
         unsafe {
             let _held = self.hold(state);
-            ffi::lua_pushnil(state);
-            while ffi::lua_next(state, -2) != 0 {
-                ffi::lua_pop(state, 1);
-                ffi::lua_pushvalue(state, -1);
-                ffi::lua_pushnil(state);
-                ffi::lua_rawset(state, -4);
+            engine::lua_pushnil(state);
+            while engine::lua_next(state, -2) != 0 {
+                engine::lua_pop(state, 1);
+                engine::lua_pushvalue(state, -1);
+                engine::lua_pushnil(state);
+                engine::lua_rawset(state, -4);
             }
         }
         Ok(())
@@ -354,7 +355,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; what may raise is protected.
         unsafe {
             self.0.push();
-            protect(state, 1, 0, |state| ffi::luaL_len(state, -1))
+            protect(state, 1, 0, |state| engine::luaL_len(state, -1))
         }
     }
 
@@ -364,7 +365,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a plain read.
         unsafe {
             let (thread, index) = self.0.peek();
-            ffi::lua_rawlen(thread, index)
+            engine::lua_rawlen(thread, index)
         }
     }
 
@@ -374,8 +375,8 @@ impl<'lua> Table<'lua> {
         // SAFETY: from nil on, `lua_next` does not raise.
         unsafe {
             let mut held = self.hold(state);
-            ffi::lua_pushnil(state);
-            let found = ffi::lua_next(state, -2) != 0;
+            engine::lua_pushnil(state);
+            let found = engine::lua_next(state, -2) != 0;
             if found {
                 held.add(2);
             }
@@ -393,11 +394,11 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; what is held lies below the metatable.
         unsafe {
             self.0.push();
-            if ffi::lua_getmetatable(state, -1) == 0 {
-                ffi::lua_pop(state, 1);
+            if engine::lua_getmetatable(state, -1) == 0 {
+                engine::lua_pop(state, 1);
                 return None;
             }
-            ffi::lua_remove(state, -2);
+            engine::lua_remove(state, -2);
             Some(Table(Ref::pop_or_panic(self.0.lua())))
         }
     }
@@ -414,10 +415,10 @@ impl<'lua> Table<'lua> {
             let mut held = self.hold(state);
             match &metatable {
                 Some(metatable) => metatable.0.push_to(self.0.lua()).expect("metatable"),
-                None => ffi::lua_pushnil(state),
+                None => engine::lua_pushnil(state),
             }
             held.add(1);
-            ffi::lua_setmetatable(state, -2);
+            engine::lua_setmetatable(state, -2);
             held.release(1);
         }
     }

@@ -6,6 +6,7 @@
 use std::os::raw::c_int;
 
 use super::Table;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::stack::Held;
@@ -15,7 +16,7 @@ use crate::{Integer, Lua};
 
 /// A value on top of a reference thread, which has to be [read](Found::read).
 pub(super) struct Found {
-    thread: *mut ffi::lua_State,
+    thread: *mut engine::lua_State,
     /// Values under it that have to go too.
     below: c_int,
 }
@@ -30,7 +31,7 @@ impl Found {
     pub(super) unsafe fn read<'lua, V: FromLua<'lua>>(
         self,
         lua: &'lua Lua,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
     ) -> Result<V> {
         // SAFETY: the values are there; what `read_plain` does keeps to S4.
         unsafe {
@@ -38,7 +39,7 @@ impl Found {
                 return self.read_moved(lua, state);
             }
             if let Some(value) = V::read_plain(self.thread, -1) {
-                ffi::lua_settop(self.thread, -self.below - 2);
+                engine::lua_settop(self.thread, -self.below - 2);
                 return Ok(value);
             }
             self.read_coerced(lua, state)
@@ -49,13 +50,13 @@ impl Found {
     unsafe fn read_moved<'lua, V: FromLua<'lua>>(
         self,
         lua: &'lua Lua,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
     ) -> Result<V> {
         // SAFETY: as in `read`.
         unsafe {
-            ffi::lua_xmove(self.thread, state, 1);
+            engine::lua_xmove(self.thread, state, 1);
             if self.below > 0 {
-                ffi::lua_settop(self.thread, -self.below - 1);
+                engine::lua_settop(self.thread, -self.below - 1);
             }
             V::pop_from_stack(lua)
         }
@@ -66,7 +67,7 @@ impl Found {
     unsafe fn read_coerced<'lua, V: FromLua<'lua>>(
         self,
         lua: &'lua Lua,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
     ) -> Result<V> {
         // SAFETY: passed on.
         unsafe { self.read_moved(lua, state) }
@@ -89,10 +90,10 @@ impl<'lua> Table<'lua> {
         // SAFETY: see the module's documentation.
         unsafe {
             let (thread, place) = self.0.peek();
-            if ffi::lua_rawgeti(thread, place, index) == ffi::LUA_TNIL
-                && ffi::lua_getmetatable(thread, place) != 0
+            if engine::lua_rawgeti(thread, place, index) == engine::LUA_TNIL
+                && engine::lua_getmetatable(thread, place) != 0
             {
-                ffi::lua_settop(thread, -3);
+                engine::lua_settop(thread, -3);
                 return None;
             }
             Some(Found { thread, below: 0 })
@@ -109,7 +110,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: see the module's documentation.
         unsafe {
             let (thread, place) = self.0.peek();
-            ffi::lua_rawgeti(thread, place, index);
+            engine::lua_rawgeti(thread, place, index);
             Found { thread, below: 0 }
         }
     }
@@ -124,8 +125,8 @@ impl<'lua> Table<'lua> {
         // SAFETY: see the module's documentation.
         unsafe {
             let (thread, place) = self.0.peek();
-            if ffi::lua_rawgeti(thread, place, index) == ffi::LUA_TNIL {
-                ffi::lua_settop(thread, -2);
+            if engine::lua_rawgeti(thread, place, index) == engine::LUA_TNIL {
+                engine::lua_settop(thread, -2);
                 return None;
             }
             Some(Found { thread, below: 0 })
@@ -143,8 +144,8 @@ impl<'lua> Table<'lua> {
         unsafe {
             let (thread, place) = self.0.peek();
             self.inner().slots.push_beside(key, thread);
-            if ffi::lua_rawget(thread, place) == ffi::LUA_TNIL
-                && ffi::lua_getmetatable(thread, place) != 0
+            if engine::lua_rawget(thread, place) == engine::LUA_TNIL
+                && engine::lua_getmetatable(thread, place) != 0
             {
                 let below = self.find_by_metatable(thread, key)?;
                 return Some(Found { thread, below });
@@ -164,7 +165,7 @@ impl<'lua> Table<'lua> {
         unsafe {
             let (thread, place) = self.0.peek();
             self.inner().slots.push_beside(key, thread);
-            ffi::lua_rawget(thread, place);
+            engine::lua_rawget(thread, place);
             Found { thread, below: 0 }
         }
     }
@@ -174,23 +175,23 @@ impl<'lua> Table<'lua> {
     ///
     /// Returns how many values are left below that of the field.
     #[inline(never)]
-    unsafe fn find_by_metatable(&self, thread: *mut ffi::lua_State, key: Slot) -> Option<c_int> {
+    unsafe fn find_by_metatable(&self, thread: *mut engine::lua_State, key: Slot) -> Option<c_int> {
         let inner = self.inner();
         // SAFETY: see the module's documentation.
         unsafe {
             inner.slots.push_beside(inner.keys.index(), thread);
-            match ffi::lua_rawget(thread, -2) {
-                ffi::LUA_TNIL => return Some(2),
-                ffi::LUA_TTABLE => {
+            match engine::lua_rawget(thread, -2) {
+                engine::LUA_TNIL => return Some(2),
+                engine::LUA_TTABLE => {
                     inner.slots.push_beside(key, thread);
-                    if ffi::lua_rawget(thread, -2) != ffi::LUA_TNIL
-                        || ffi::lua_getmetatable(thread, -2) == 0
+                    if engine::lua_rawget(thread, -2) != engine::LUA_TNIL
+                        || engine::lua_getmetatable(thread, -2) == 0
                     {
                         return Some(3);
                     }
-                    ffi::lua_settop(thread, -6);
+                    engine::lua_settop(thread, -6);
                 }
-                _ => ffi::lua_settop(thread, -4),
+                _ => engine::lua_settop(thread, -4),
             }
         }
         None
@@ -198,25 +199,25 @@ impl<'lua> Table<'lua> {
 
     /// Whether a field can be set here without fail and, unless `raw`, without a metamethod.
     #[inline(always)]
-    unsafe fn is_plain(&self, thread: *mut ffi::lua_State, place: c_int, raw: bool) -> bool {
+    unsafe fn is_plain(&self, thread: *mut engine::lua_State, place: c_int, raw: bool) -> bool {
         // SAFETY: see the module's documentation.
         unsafe {
             self.inner().infallible_memory()
                 && (raw
-                    || ffi::lua_getmetatable(thread, place) == 0
+                    || engine::lua_getmetatable(thread, place) == 0
                     || self.has_no_new_index(thread))
         }
     }
 
     /// Pops the metatable on top of `thread` and returns whether it has no field `__newindex`.
     #[inline(never)]
-    unsafe fn has_no_new_index(&self, thread: *mut ffi::lua_State) -> bool {
+    unsafe fn has_no_new_index(&self, thread: *mut engine::lua_State) -> bool {
         let inner = self.inner();
         // SAFETY: see the module's documentation.
         unsafe {
             inner.slots.push_beside(inner.keys.new_index(), thread);
-            let none = ffi::lua_rawget(thread, -2) == ffi::LUA_TNIL;
-            ffi::lua_settop(thread, -3);
+            let none = engine::lua_rawget(thread, -2) == engine::LUA_TNIL;
+            engine::lua_settop(thread, -3);
             none
         }
     }
@@ -230,7 +231,7 @@ impl<'lua> Table<'lua> {
     #[inline(always)]
     pub(super) unsafe fn set_element(
         &self,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
         held: &mut Held,
         index: Integer,
         raw: bool,
@@ -241,11 +242,11 @@ impl<'lua> Table<'lua> {
             if !self.is_plain(thread, place, raw) {
                 return false;
             }
-            ffi::lua_xmove(state, thread, 1);
+            engine::lua_xmove(state, thread, 1);
             held.release(1);
             self.inner()
                 .memory
-                .unfailing(|| ffi::lua_rawseti(thread, place, index));
+                .unfailing(|| engine::lua_rawseti(thread, place, index));
         }
         true
     }
@@ -258,7 +259,7 @@ impl<'lua> Table<'lua> {
     #[inline(always)]
     pub(super) unsafe fn set_field(
         &self,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
         held: &mut Held,
         key: Slot,
         raw: bool,
@@ -270,11 +271,11 @@ impl<'lua> Table<'lua> {
                 return false;
             }
             self.inner().slots.push_beside(key, thread);
-            ffi::lua_xmove(state, thread, 1);
+            engine::lua_xmove(state, thread, 1);
             held.release(1);
             self.inner()
                 .memory
-                .unfailing(|| ffi::lua_rawset(thread, place));
+                .unfailing(|| engine::lua_rawset(thread, place));
         }
         true
     }
@@ -303,12 +304,12 @@ impl<'lua> Table<'lua> {
             match (index, key) {
                 (Some(index), _) => {
                     value.push_plain(thread);
-                    memory.unfailing(|| ffi::lua_rawseti(thread, place, index));
+                    memory.unfailing(|| engine::lua_rawseti(thread, place, index));
                 }
                 (None, Some(key)) => {
                     self.inner().slots.push_beside(key, thread);
                     value.push_plain(thread);
-                    memory.unfailing(|| ffi::lua_rawset(thread, place));
+                    memory.unfailing(|| engine::lua_rawset(thread, place));
                 }
                 (None, None) => return false,
             }

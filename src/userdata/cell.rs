@@ -16,6 +16,7 @@ use super::types::{metatable_of, Found, TypeKey};
 use crate::call::callback::upvalue;
 use crate::call::cell::run_drop;
 use crate::call::{drop_unused, new_userdata};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
 use crate::state::close::ensure_finalizer;
@@ -64,7 +65,7 @@ pub(crate) const USER_VALUES: c_int = 2;
 #[inline]
 pub(crate) unsafe fn push<P>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     value: P,
     kind: Kind,
     metatable: Slot,
@@ -80,9 +81,9 @@ pub(crate) unsafe fn push<P>(
         };
         write(userdata, value, kind);
         inner.slots.push(metatable, state);
-        ffi::lua_setmetatable(state, -2);
+        engine::lua_setmetatable(state, -2);
         if let Err(error) = ensure_finalizer(inner, state) {
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
             return Err(error);
         }
     }
@@ -238,7 +239,7 @@ pub(crate) unsafe fn is_borrowed<P>(userdata: *mut c_void) -> bool {
 /// `found` is the userdata at `index` of `state`, a running state of the instance with 2 free places.
 pub(crate) unsafe fn take<T: 'static>(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     index: c_int,
     found: Found,
 ) -> Result<T> {
@@ -264,15 +265,15 @@ pub(crate) unsafe fn take<T: 'static>(
 /// # Safety
 ///
 /// A userdata of ours is at `index` of `state`, a running state of the instance with 2 free places.
-pub(crate) unsafe fn destruct(inner: &LuaInner, state: *mut ffi::lua_State, index: c_int) {
+pub(crate) unsafe fn destruct(inner: &LuaInner, state: *mut engine::lua_State, index: c_int) {
     let metatable = inner.types.destructed();
     let metatable = metatable.expect("made before the first metatable of userdata");
     // SAFETY: setting a metatable does not raise; this one has no `__gc`.
     unsafe {
-        ffi::lua_pushvalue(state, index);
+        engine::lua_pushvalue(state, index);
         inner.slots.push(metatable, state);
-        ffi::lua_setmetatable(state, -2);
-        ffi::lua_pop(state, 1);
+        engine::lua_setmetatable(state, -2);
+        engine::lua_pop(state, 1);
     }
 }
 
@@ -288,7 +289,7 @@ pub(super) struct Collector(pub(super) *const c_void);
 /// # Safety
 ///
 /// Called by Lua, as a closure with these upvalues.
-pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut ffi::lua_State) -> c_int {
+pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut engine::lua_State) -> c_int {
     // SAFETY: only userdata with the metatable of the type are read, and those are cells of type `T`. C1, C2. Nothing here
     // raises.
     unsafe {
@@ -296,12 +297,12 @@ pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut ffi::lua_State) ->
         if !ptr::eq(metatable_of(state, 1), (*collector).0) {
             return 0;
         }
-        let userdata = ffi::lua_touserdata(state, 1);
+        let userdata = engine::lua_touserdata(state, 1);
         if kind(userdata) != Kind::Value {
             return 0;
         }
-        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2));
-        ffi::lua_setmetatable(state, 1);
+        engine::lua_pushvalue(state, engine::lua_upvalueindex(2));
+        engine::lua_setmetatable(state, 1);
         if !is_borrowed::<T>(userdata) {
             run_drop(inner, state, || ptr::drop_in_place(cell::<T>(userdata)));
         }

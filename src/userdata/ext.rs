@@ -2,6 +2,7 @@
 
 use super::{AnyUserData, MetaMethod};
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 #[cfg(feature = "async")]
@@ -138,7 +139,7 @@ impl<'lua> AnyUserDataExt<'lua> for AnyUserData<'lua> {
             held.add(1);
             held.release(2);
             protect(state, 2, 1, |state| {
-                ffi::lua_gettable(state, 1);
+                engine::lua_gettable(state, 1);
             })?;
             held.add(1);
             V::from_stack(-1, lua)
@@ -159,7 +160,7 @@ impl<'lua> AnyUserDataExt<'lua> for AnyUserData<'lua> {
             value.push_into_stack(lua)?;
             held.add(1);
             held.release(3);
-            protect(state, 3, 0, |state| ffi::lua_settable(state, 1))
+            protect(state, 3, 0, |state| engine::lua_settable(state, 1))
         }
     }
 

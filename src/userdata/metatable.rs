@@ -10,6 +10,7 @@ use super::registry::{short_type_name, Entries, Entry};
 use super::{cell, index, method, UserDataRegistry};
 use crate::call::protect::protect;
 use crate::call::{cell as plain_cell, push_bytes, push_table};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
 use crate::handle::slots::Slot;
@@ -39,7 +40,7 @@ pub(crate) unsafe fn register<'lua, T: 'static>(
     // SAFETY: the metatable is held until it is in its slot, which is never freed (T1). `collect::<T>` is told the metatable
     // that becomes that of `T` below.
     unsafe {
-        let collect = mem::needs_drop::<T>().then_some(cell::collect::<T> as ffi::lua_CFunction);
+        let collect = mem::needs_drop::<T>().then_some(cell::collect::<T> as engine::lua_CFunction);
         let address = build(lua, registry.entries, &short_type_name::<T>(), 0, collect)?;
         let slot = inner.slots.take(inner.state())?;
         inner.types.insert::<T>(slot, address);
@@ -58,7 +59,7 @@ pub(crate) unsafe fn build<'lua>(
     entries: Entries<'lua>,
     type_name: &str,
     serial: u64,
-    collect: Option<ffi::lua_CFunction>,
+    collect: Option<engine::lua_CFunction>,
 ) -> Result<*const c_void> {
     lua.reserve_stack()?;
     let inner = lua.inner();
@@ -71,10 +72,10 @@ pub(crate) unsafe fn build<'lua>(
         let target = Target {
             lua,
             state,
-            metatable: ffi::lua_gettop(state),
+            metatable: engine::lua_gettop(state),
             serial,
         };
-        let address = ffi::lua_topointer(state, target.metatable);
+        let address = engine::lua_topointer(state, target.metatable);
         target.set_meta(entries.meta_methods)?;
         push_bytes(inner, state, type_name.as_bytes())?;
         target.set("__name")?;
@@ -89,7 +90,7 @@ pub(crate) unsafe fn build<'lua>(
             target.push_closure(collect, 2)?;
             target.set("__gc")?;
         }
-        ffi::lua_pushboolean(state, 0);
+        engine::lua_pushboolean(state, 0);
         target.set("__metatable")?;
         mem::forget(reset);
         Ok(address)
@@ -98,14 +99,14 @@ pub(crate) unsafe fn build<'lua>(
 
 /// Puts the stack back to the height that it had, if dropped.
 struct Reset {
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     top: c_int,
 }
 
 impl Reset {
-    unsafe fn new(state: *mut ffi::lua_State) -> Reset {
+    unsafe fn new(state: *mut engine::lua_State) -> Reset {
         // SAFETY: a running state.
-        let top = unsafe { ffi::lua_gettop(state) };
+        let top = unsafe { engine::lua_gettop(state) };
         Reset { state, top }
     }
 }
@@ -113,14 +114,14 @@ impl Reset {
 impl Drop for Reset {
     fn drop(&mut self) {
         // SAFETY: as `Held`: lowering the top neither raises nor runs code.
-        unsafe { ffi::lua_settop(self.state, self.top) }
+        unsafe { engine::lua_settop(self.state, self.top) }
     }
 }
 
 /// The metatable that is being built, on the stack of the running state.
 struct Target<'lua> {
     lua: &'lua Lua,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     metatable: c_int,
     serial: u64,
 }
@@ -165,7 +166,7 @@ impl<'lua> Target<'lua> {
         // SAFETY: passed on.
         unsafe {
             push_table(inner, self.state, 0, entries.len() as c_int)?;
-            let table = ffi::lua_gettop(self.state);
+            let table = engine::lua_gettop(self.state);
             for entry in entries {
                 let name = entry.name.clone();
                 self.push(entry)?;
@@ -175,17 +176,17 @@ impl<'lua> Target<'lua> {
         Ok(())
     }
 
-    unsafe fn push_closure(&self, function: ffi::lua_CFunction, n: c_int) -> Result<()> {
+    unsafe fn push_closure(&self, function: engine::lua_CFunction, n: c_int) -> Result<()> {
         // SAFETY: the upvalues are on top; only a lack of memory raises.
         unsafe {
             let inner = self.lua.inner();
             if inner.infallible_memory() {
                 let memory = &inner.memory;
-                memory.unfailing(|| ffi::lua_pushcclosure(self.state, function, n));
+                memory.unfailing(|| engine::lua_pushcclosure(self.state, function, n));
                 return Ok(());
             }
             protect(self.state, n, 1, |state| {
-                ffi::lua_pushcclosure(state, function, n)
+                engine::lua_pushcclosure(state, function, n)
             })
         }
     }
@@ -200,17 +201,17 @@ impl<'lua> Target<'lua> {
         // SAFETY: three upvalues, of which the last is what has been set so far.
         unsafe {
             let own = raw_get(self.lua.inner(), self.state, self.metatable, "__index")?;
-            if has_getters || own != ffi::LUA_TNIL {
+            if has_getters || own != engine::LUA_TNIL {
                 self.push_entries(getters)?;
                 if has_methods {
                     self.push_entries(methods)?;
                 } else {
-                    ffi::lua_pushnil(self.state);
+                    engine::lua_pushnil(self.state);
                 }
-                ffi::lua_rotate(self.state, -3, -1);
+                engine::lua_rotate(self.state, -3, -1);
                 self.push_closure(index::index, 3)?;
             } else {
-                ffi::lua_pop(self.state, 1);
+                engine::lua_pop(self.state, 1);
                 self.push_entries(methods)?;
             }
             self.set("__index")
@@ -232,20 +233,20 @@ impl<'lua> Target<'lua> {
 }
 
 /// Whether the value on top will do as the field `name`.
-unsafe fn check_index(state: *mut ffi::lua_State, name: &str) -> Result<()> {
+unsafe fn check_index(state: *mut engine::lua_State, name: &str) -> Result<()> {
     if name != "__index" && name != "__newindex" {
         return Ok(());
     }
     // SAFETY: there is a value on top.
     let type_name = unsafe {
-        match ffi::lua_type(state, -1) {
-            ffi::LUA_TNIL | ffi::LUA_TTABLE | ffi::LUA_TFUNCTION => return Ok(()),
-            ffi::LUA_TNUMBER if ffi::lua_isinteger(state, -1) != 0 => "integer",
-            ffi::LUA_TNUMBER => "number",
-            ffi::LUA_TBOOLEAN => "boolean",
-            ffi::LUA_TSTRING => "string",
-            ffi::LUA_TLIGHTUSERDATA => "lightuserdata",
-            ffi::LUA_TTHREAD => "thread",
+        match engine::lua_type(state, -1) {
+            engine::LUA_TNIL | engine::LUA_TTABLE | engine::LUA_TFUNCTION => return Ok(()),
+            engine::LUA_TNUMBER if engine::lua_isinteger(state, -1) != 0 => "integer",
+            engine::LUA_TNUMBER => "number",
+            engine::LUA_TBOOLEAN => "boolean",
+            engine::LUA_TSTRING => "string",
+            engine::LUA_TLIGHTUSERDATA => "lightuserdata",
+            engine::LUA_TTHREAD => "thread",
             _ => "userdata",
         }
     };
@@ -259,40 +260,40 @@ unsafe fn check_index(state: *mut ffi::lua_State, name: &str) -> Result<()> {
 /// Sets the field `name` of the table at the index `table` to the value on top, which is popped.
 unsafe fn raw_set(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     table: c_int,
     name: &str,
 ) -> Result<()> {
     // SAFETY: only a lack of memory raises.
     unsafe {
         push_bytes(inner, state, name.as_bytes())?;
-        ffi::lua_insert(state, -2);
+        engine::lua_insert(state, -2);
         if inner.infallible_memory() {
-            inner.memory.unfailing(|| ffi::lua_rawset(state, table));
+            inner.memory.unfailing(|| engine::lua_rawset(state, table));
             return Ok(());
         }
-        ffi::lua_pushvalue(state, table);
-        ffi::lua_insert(state, -3);
-        protect(state, 3, 0, |state| ffi::lua_rawset(state, 1))
+        engine::lua_pushvalue(state, table);
+        engine::lua_insert(state, -3);
+        protect(state, 3, 0, |state| engine::lua_rawset(state, 1))
     }
 }
 
 /// Pushes the field `name` of the table at the index `table` and returns its type.
 unsafe fn raw_get(
     inner: &LuaInner,
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     table: c_int,
     name: &str,
 ) -> Result<c_int> {
     // SAFETY: a raw read does not raise.
     unsafe {
         push_bytes(inner, state, name.as_bytes())?;
-        Ok(ffi::lua_rawget(state, table))
+        Ok(engine::lua_rawget(state, table))
     }
 }
 
 /// The metatable of userdata whose value is gone, made when the first metatable of userdata is.
-unsafe fn destructed(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<Slot> {
+unsafe fn destructed(inner: &LuaInner, state: *mut engine::lua_State) -> Result<Slot> {
     const METHODS: [&CStr; 25] = [
         c"__add",
         c"__sub",
@@ -326,15 +327,15 @@ unsafe fn destructed(inner: &LuaInner, state: *mut ffi::lua_State) -> Result<Slo
     // SAFETY: runs protected; the closure holds nothing that needs a drop. `take` pops the table.
     unsafe {
         protect(state, 0, 1, |state| {
-            ffi::lua_createtable(state, 0, METHODS.len() as c_int + 1);
+            engine::lua_createtable(state, 0, METHODS.len() as c_int + 1);
             for method in METHODS {
-                ffi::lua_pushcfunction(state, index::destructed);
-                ffi::lua_setfield(state, -2, method.as_ptr());
+                engine::lua_pushcfunction(state, index::destructed);
+                engine::lua_setfield(state, -2, method.as_ptr());
             }
-            ffi::lua_pushboolean(state, 0);
-            ffi::lua_setfield(state, -2, c"__metatable".as_ptr());
+            engine::lua_pushboolean(state, 0);
+            engine::lua_setfield(state, -2, c"__metatable".as_ptr());
         })?;
-        let address = ffi::lua_topointer(state, -1);
+        let address = engine::lua_topointer(state, -1);
         let slot = inner.slots.take(state)?;
         inner.types.set_destructed(slot, address);
         Ok(slot)
@@ -362,7 +363,7 @@ impl<'lua> UserDataMetatable<'lua> {
             let mut held = Held::new(state);
             self.0.push();
             held.add(1);
-            let table = ffi::lua_gettop(state);
+            let table = engine::lua_gettop(state);
             raw_get(lua.inner(), state, table, key.as_ref())?;
             held.add(1);
             V::from_stack(-1, lua)
@@ -387,7 +388,7 @@ impl<'lua> UserDataMetatable<'lua> {
         unsafe {
             let _reset = Reset::new(state);
             self.0.push();
-            let table = ffi::lua_gettop(state);
+            let table = engine::lua_gettop(state);
             value.push_into_stack(lua)?;
             raw_set(lua.inner(), state, table, key)
         }
@@ -443,13 +444,16 @@ impl<'lua, V: FromLua<'lua>> UserDataMetatablePairs<'lua, V> {
             loop {
                 self.metatable.0.push();
                 key.push(lua)?;
-                if protect(state, 2, ffi::LUA_MULTRET, |state| ffi::lua_next(state, 1))? == 0 {
+                if protect(state, 2, engine::LUA_MULTRET, |state| {
+                    engine::lua_next(state, 1)
+                })? == 0
+                {
                     return Ok(None);
                 }
                 key = Value::at(lua, -2)?;
                 if let Value::String(_) = &key {
                     let mut len = 0;
-                    let data = ffi::lua_tolstring(state, -2, &mut len);
+                    let data = engine::lua_tolstring(state, -2, &mut len);
                     let bytes = std::slice::from_raw_parts(data as *const u8, len);
                     let name = String::from_utf8_lossy(bytes).into_owned();
                     if check_restricted(&name).is_ok() {
@@ -457,7 +461,7 @@ impl<'lua, V: FromLua<'lua>> UserDataMetatablePairs<'lua, V> {
                         return V::from_stack(-1, lua).map(|value| Some((name, value)));
                     }
                 }
-                ffi::lua_settop(state, _reset.top);
+                engine::lua_settop(state, _reset.top);
             }
         }
     }

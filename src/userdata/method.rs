@@ -13,6 +13,7 @@ use super::wrappers::{Access, Call};
 use super::AnyUserData;
 use crate::call::callback::{enter, raise_gone, upvalue};
 use crate::call::{cell, new_closure};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 use crate::value::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti};
@@ -52,7 +53,7 @@ impl<S, F> Named<S, F> {
     pub(super) fn call<'c>(
         &'c self,
         lua: &'c Lua,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
         nargs: c_int,
     ) -> Call<'c> {
         Call {
@@ -110,7 +111,7 @@ where
     unsafe { new_closure(lua.inner(), lua.state(), method::<S, T, M, A, R>, named) }
 }
 
-unsafe extern "C-unwind" fn method<'lua, S, T, M, A, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn method<'lua, S, T, M, A, R>(state: *mut engine::lua_State) -> c_int
 where
     S: Access<T>,
     M: Fn(&'lua Lua, &T, A) -> Result<R> + 'static,
@@ -148,7 +149,7 @@ where
     unsafe { new_closure(lua.inner(), lua.state(), method_mut::<S, T, M, A, R>, named) }
 }
 
-unsafe extern "C-unwind" fn method_mut<'lua, S, T, M, A, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn method_mut<'lua, S, T, M, A, R>(state: *mut engine::lua_State) -> c_int
 where
     S: Access<T>,
     M: FnMut(&'lua Lua, &mut T, A) -> Result<R> + 'static,
@@ -199,7 +200,7 @@ where
     unsafe { new_closure(lua.inner(), lua.state(), function::<F, A, R>, named) }
 }
 
-unsafe extern "C-unwind" fn function<'lua, F, A, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn function<'lua, F, A, R>(state: *mut engine::lua_State) -> c_int
 where
     F: Fn(&'lua Lua, A) -> Result<R> + 'static,
     A: FromLuaMulti<'lua>,
@@ -235,7 +236,7 @@ where
     unsafe { new_closure(lua.inner(), lua.state(), function_mut::<F, A, R>, named) }
 }
 
-unsafe extern "C-unwind" fn function_mut<'lua, F, A, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn function_mut<'lua, F, A, R>(state: *mut engine::lua_State) -> c_int
 where
     F: FnMut(&'lua Lua, A) -> Result<R> + 'static,
     A: FromLuaMulti<'lua>,
@@ -257,7 +258,7 @@ where
 
 /// A getter or setter, in the tables that `__index` and `__newindex` look into.
 pub(super) struct Field {
-    call: unsafe fn(*mut ffi::lua_State, NonNull<LuaInner>, *const ()) -> c_int,
+    call: unsafe fn(*mut engine::lua_State, NonNull<LuaInner>, *const ()) -> c_int,
     /// The `Named` that `call` is made for.
     named: Box<dyn Any>,
 }
@@ -268,10 +269,10 @@ pub(super) struct Field {
 ///
 /// A cell with a [`Field`] is on top. Called as the last act of a C function with nothing left to drop.
 #[inline(always)]
-pub(super) unsafe fn call_field(state: *mut ffi::lua_State) -> c_int {
+pub(super) unsafe fn call_field(state: *mut engine::lua_State) -> c_int {
     // SAFETY: the tables of getters and setters hold nothing else; the cell stays on the stack while it runs.
     unsafe {
-        let userdata = ffi::lua_touserdata(state, -1);
+        let userdata = engine::lua_touserdata(state, -1);
         if cell::is_gone::<Field>(userdata) {
             raise_gone(cell::instance(userdata), state);
         }
@@ -283,7 +284,7 @@ pub(super) unsafe fn call_field(state: *mut ffi::lua_State) -> c_int {
 
 unsafe fn push_field(
     lua: &Lua,
-    call: unsafe fn(*mut ffi::lua_State, NonNull<LuaInner>, *const ()) -> c_int,
+    call: unsafe fn(*mut engine::lua_State, NonNull<LuaInner>, *const ()) -> c_int,
     named: Box<dyn Any>,
 ) -> Result<()> {
     // SAFETY: passed on.
@@ -306,7 +307,7 @@ where
 }
 
 unsafe fn getter<'lua, S, T, M, R>(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     inner: NonNull<LuaInner>,
     named: *const (),
 ) -> c_int
@@ -343,7 +344,7 @@ where
 }
 
 unsafe fn setter<'lua, S, T, M, A>(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     inner: NonNull<LuaInner>,
     named: *const (),
 ) -> c_int
@@ -385,7 +386,7 @@ where
 }
 
 unsafe fn function_getter<'lua, F, R>(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     inner: NonNull<LuaInner>,
     named: *const (),
 ) -> c_int
@@ -423,7 +424,7 @@ where
 }
 
 unsafe fn function_setter<'lua, F, A>(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
     inner: NonNull<LuaInner>,
     named: *const (),
 ) -> c_int

@@ -8,6 +8,7 @@ use super::method::{unbox, Named, NoSelf, Target};
 use super::wrappers::{keep_exclusive, keep_shared, ByType};
 use crate::call::callback::{enter, upvalue};
 use crate::call::new_closure;
+use crate::engine;
 use crate::error::Result;
 use crate::future::task;
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -31,7 +32,7 @@ where
     unsafe { new_closure(lua.inner(), lua.state(), method::<T, M, A, MR, R>, named) }
 }
 
-unsafe extern "C-unwind" fn method<'lua, 's, T, M, A, MR, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn method<'lua, 's, T, M, A, MR, R>(state: *mut engine::lua_State) -> c_int
 where
     'lua: 's,
     T: 'static,
@@ -82,7 +83,7 @@ where
 }
 
 unsafe extern "C-unwind" fn method_mut<'lua, 's, T, M, A, MR, R>(
-    state: *mut ffi::lua_State,
+    state: *mut engine::lua_State,
 ) -> c_int
 where
     'lua: 's,
@@ -127,7 +128,7 @@ where
     unsafe { new_closure(lua.inner(), lua.state(), function::<F, A, FR, R>, named) }
 }
 
-unsafe extern "C-unwind" fn function<'lua, F, A, FR, R>(state: *mut ffi::lua_State) -> c_int
+unsafe extern "C-unwind" fn function<'lua, F, A, FR, R>(state: *mut engine::lua_State) -> c_int
 where
     F: Fn(&'lua Lua, A) -> FR + 'static,
     A: FromLuaMulti<'lua>,

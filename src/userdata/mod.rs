@@ -37,6 +37,7 @@ pub use refs::{UserDataRef, UserDataRefMut};
 pub use registry::UserDataRegistry;
 pub use traits::{UserData, UserDataFields, UserDataMethods};
 
+use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
@@ -128,7 +129,7 @@ impl<'lua> AnyUserData<'lua> {
             let mut held = Held::new(state);
             self.0.push();
             held.add(1);
-            ffi::lua_getmetatable(state, -1);
+            engine::lua_getmetatable(state, -1);
             let metatable = Ref::pop(self.0.lua())?;
             Ok(UserDataMetatable(metatable))
         }

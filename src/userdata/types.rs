@@ -17,6 +17,7 @@ use std::ptr;
 
 use rustc_hash::FxHashMap;
 
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
 
@@ -100,12 +101,12 @@ impl TypeMap {
     ///
     /// There is a value at `index` of `state`, a state of this instance, and room for one more. Nothing here allocates in Lua
     /// or runs code, so `state` may be a reference thread.
-    pub(crate) unsafe fn find(&self, state: *mut ffi::lua_State, index: c_int) -> Result<Found> {
+    pub(crate) unsafe fn find(&self, state: *mut engine::lua_State, index: c_int) -> Result<Found> {
         // SAFETY: passed on.
         let metatable = unsafe { metatable_at(state, index) };
         Ok(Found {
             // SAFETY: as above.
-            userdata: unsafe { ffi::lua_touserdata(state, index) },
+            userdata: unsafe { engine::lua_touserdata(state, index) },
             metatable,
             key: self.look_up(metatable)?,
         })
@@ -123,7 +124,7 @@ impl TypeMap {
     #[inline]
     pub(crate) unsafe fn find_typed<T: 'static>(
         &self,
-        state: *mut ffi::lua_State,
+        state: *mut engine::lua_State,
         index: c_int,
     ) -> Result<*mut c_void> {
         // SAFETY: passed on.
@@ -135,7 +136,7 @@ impl TypeMap {
             return Err(Error::UserDataTypeMismatch);
         }
         // SAFETY: passed on.
-        Ok(unsafe { ffi::lua_touserdata(state, index) })
+        Ok(unsafe { engine::lua_touserdata(state, index) })
     }
 
     #[inline(never)]
@@ -166,11 +167,11 @@ impl TypeMap {
 /// # Safety
 ///
 /// As [`TypeMap::find`].
-pub(crate) unsafe fn metatable_at(state: *mut ffi::lua_State, index: c_int) -> *const c_void {
+pub(crate) unsafe fn metatable_at(state: *mut engine::lua_State, index: c_int) -> *const c_void {
     // SAFETY: passed on.
     unsafe {
-        match ffi::lua_type(state, index) {
-            ffi::LUA_TUSERDATA => metatable_of(state, index),
+        match engine::lua_type(state, index) {
+            engine::LUA_TUSERDATA => metatable_of(state, index),
             _ => ptr::null(),
         }
     }
@@ -184,14 +185,14 @@ pub(crate) unsafe fn metatable_at(state: *mut ffi::lua_State, index: c_int) -> *
 ///
 /// As [`TypeMap::find`].
 #[inline(always)]
-pub(crate) unsafe fn metatable_of(state: *mut ffi::lua_State, index: c_int) -> *const c_void {
+pub(crate) unsafe fn metatable_of(state: *mut engine::lua_State, index: c_int) -> *const c_void {
     // SAFETY: plain reads; the metatable that is pushed is popped.
     unsafe {
-        if ffi::lua_getmetatable(state, index) == 0 {
+        if engine::lua_getmetatable(state, index) == 0 {
             return ptr::null();
         }
-        let metatable = ffi::lua_topointer(state, -1);
-        ffi::lua_pop(state, 1);
+        let metatable = engine::lua_topointer(state, -1);
+        engine::lua_pop(state, 1);
         metatable
     }
 }

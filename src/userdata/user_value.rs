@@ -8,6 +8,7 @@ use std::os::raw::c_int;
 use super::AnyUserData;
 use crate::call::protect::protect;
 use crate::call::{push_bytes, push_table};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::stack::Held;
 use crate::value::{FromLua, IntoLua};
@@ -64,7 +65,7 @@ impl<'lua> AnyUserData<'lua> {
             held.add(1);
             if n == 1 {
                 value.push_into_stack(lua)?;
-                ffi::lua_setiuservalue(state, -2, 1);
+                engine::lua_setiuservalue(state, -2, 1);
                 return Ok(());
             }
             self.push_table(&mut held)?;
@@ -72,7 +73,7 @@ impl<'lua> AnyUserData<'lua> {
             held.add(1);
             held.release(2);
             protect(state, 2, 0, |state| {
-                ffi::lua_rawseti(state, 1, n as ffi::lua_Integer)
+                engine::lua_rawseti(state, 1, n as engine::lua_Integer)
             })
         }
     }
@@ -92,10 +93,10 @@ impl<'lua> AnyUserData<'lua> {
             self.0.push();
             held.add(1);
             if n == 1 {
-                ffi::lua_getiuservalue(state, -1, 1);
-            } else if ffi::lua_getiuservalue(state, -1, TABLE) == ffi::LUA_TTABLE {
-                ffi::lua_rawgeti(state, -1, n as ffi::lua_Integer);
-                ffi::lua_remove(state, -2);
+                engine::lua_getiuservalue(state, -1, 1);
+            } else if engine::lua_getiuservalue(state, -1, TABLE) == engine::LUA_TTABLE {
+                engine::lua_rawgeti(state, -1, n as engine::lua_Integer);
+                engine::lua_remove(state, -2);
             }
             held.add(1);
             V::from_stack(-1, self.0.lua())
@@ -129,7 +130,7 @@ impl<'lua> AnyUserData<'lua> {
             value.push_into_stack(lua)?;
             held.add(1);
             held.release(3);
-            protect(state, 3, 0, |state| ffi::lua_rawset(state, 1))
+            protect(state, 3, 0, |state| engine::lua_rawset(state, 1))
         }
     }
 
@@ -147,11 +148,11 @@ impl<'lua> AnyUserData<'lua> {
             let mut held = Held::new(state);
             self.0.push();
             held.add(1);
-            let type_ = ffi::lua_getiuservalue(state, -1, TABLE);
+            let type_ = engine::lua_getiuservalue(state, -1, TABLE);
             held.add(1);
-            if type_ == ffi::LUA_TTABLE {
+            if type_ == engine::LUA_TTABLE {
                 push_bytes(lua.inner(), state, name.as_bytes())?;
-                ffi::lua_rawget(state, -2);
+                engine::lua_rawget(state, -2);
                 held.add(1);
             }
             V::from_stack(-1, lua)
@@ -170,15 +171,15 @@ impl<'lua> AnyUserData<'lua> {
         let state = self.0.state();
         // SAFETY: as in `set_nth_user_value`.
         unsafe {
-            if ffi::lua_getiuservalue(state, -1, TABLE) == ffi::LUA_TTABLE {
+            if engine::lua_getiuservalue(state, -1, TABLE) == engine::LUA_TTABLE {
                 held.add(1);
                 return Ok(());
             }
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
             push_table(self.0.lua().inner(), state, 0, 1)?;
             held.add(1);
-            ffi::lua_pushvalue(state, -1);
-            ffi::lua_setiuservalue(state, -3, TABLE);
+            engine::lua_pushvalue(state, -1);
+            engine::lua_setiuservalue(state, -3, TABLE);
             Ok(())
         }
     }

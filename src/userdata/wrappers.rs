@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use super::cell::{self, Kind};
 use super::types::{metatable_of, TypeKey};
 use super::{UserData, UserDataFields, UserDataMethods, UserDataRegistry};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
 
@@ -138,7 +139,7 @@ pub(crate) trait Access<T>: 'static {
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'c> {
     pub(crate) inner: &'c LuaInner,
-    pub(crate) state: *mut ffi::lua_State,
+    pub(crate) state: *mut engine::lua_State,
     pub(crate) nargs: i32,
     pub(crate) name: &'c str,
 }
@@ -179,7 +180,7 @@ impl ByType {
             if metatable.is_null() || metatable != self.seen.get() {
                 return None;
             }
-            let userdata = ffi::lua_touserdata(state, 1);
+            let userdata = engine::lua_touserdata(state, 1);
             if userdata.is_null() || cell::kind(userdata) != Kind::Value {
                 return None;
             }

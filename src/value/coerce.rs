@@ -4,6 +4,7 @@ use std::os::raw::c_int;
 
 use super::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, MultiValue, Value};
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::string::String;
@@ -15,7 +16,7 @@ impl Value<'_> {
         match self {
             Value::Integer(i) => Some(*i),
             Value::Number(n) if n.floor() == *n => num_traits::cast(*n),
-            Value::String(string) => string.read_number(ffi::lua_tointegerx),
+            Value::String(string) => string.read_number(engine::lua_tointegerx),
             _ => None,
         }
     }
@@ -25,13 +26,13 @@ impl Value<'_> {
         match self {
             Value::Integer(i) => Some(*i as Number),
             Value::Number(n) => Some(*n),
-            Value::String(string) => string.read_number(ffi::lua_tonumberx),
+            Value::String(string) => string.read_number(engine::lua_tonumberx),
             _ => None,
         }
     }
 }
 
-type Read<N> = unsafe extern "C-unwind" fn(*mut ffi::lua_State, c_int, *mut c_int) -> N;
+type Read<N> = unsafe extern "C-unwind" fn(*mut engine::lua_State, c_int, *mut c_int) -> N;
 
 impl String<'_> {
     fn read_number<N>(&self, read: Read<N>) -> Option<N> {
@@ -62,11 +63,11 @@ impl Lua {
                     if self.inner().infallible_memory() {
                         let memory = &self.inner().memory;
                         memory.unfailing(|| {
-                            ffi::lua_tolstring(entered.state, -1, std::ptr::null_mut())
+                            engine::lua_tolstring(entered.state, -1, std::ptr::null_mut())
                         });
                     } else {
                         protect(entered.state, 1, 1, |state| {
-                            ffi::lua_tolstring(state, 1, std::ptr::null_mut());
+                            engine::lua_tolstring(state, 1, std::ptr::null_mut());
                         })?;
                     }
                     Ok(Some(String(Ref::pop(self)?)))

@@ -2,6 +2,7 @@
 
 use super::Value;
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
@@ -83,7 +84,7 @@ pub(crate) fn are_equal(a: &Ref, b: &Ref) -> Result<bool> {
         b.push_to(lua)?;
         held.release(1);
         protect(entered.state, 2, 0, |state| {
-            ffi::lua_compare(state, 1, 2, ffi::LUA_OPEQ) != 0
+            engine::lua_compare(state, 1, 2, engine::LUA_OPEQ) != 0
         })
     }
 }

@@ -10,6 +10,7 @@ use super::convert::collections::each_entry;
 use super::convert::{bytes_at, utf8};
 use super::Value;
 use crate::call::protect::protect;
+use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
@@ -48,7 +49,7 @@ fn tostring(reference: &Ref) -> Result<StdString> {
     unsafe {
         reference.push();
         protect(state, 1, 1, |state| {
-            ffi::luaL_tolstring(state, 1, std::ptr::null_mut());
+            engine::luaL_tolstring(state, 1, std::ptr::null_mut());
         })?;
         let _held = Held::adopt(state, 1);
         utf8(bytes_at(state, -1).unwrap_or_default(), "&str").map(str::to_owned)

@@ -15,6 +15,7 @@
 use std::os::raw::c_int;
 
 use super::{MultiValue, Value};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
 use crate::stack::Held;
@@ -52,7 +53,7 @@ pub trait IntoLua<'lua>: Sized {
     /// There is room for one value.
     #[doc(hidden)]
     #[inline(always)]
-    unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
+    unsafe fn push_plain(&self, state: *mut engine::lua_State) {
         let _ = state;
         unreachable!("not a plain value")
     }
@@ -96,7 +97,7 @@ pub trait FromLua<'lua>: Sized {
     /// There is a value at `idx` of `state`, which is any state of an open instance: a reference thread too.
     #[doc(hidden)]
     #[inline(always)]
-    unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+    unsafe fn read_plain(state: *mut engine::lua_State, idx: c_int) -> Option<Self> {
         let _ = (state, idx);
         None
     }
@@ -182,7 +183,7 @@ pub trait IntoLuaMulti<'lua>: Sized {
 pub trait FromLuaMulti<'lua>: Sized {
     /// How many values are looked at; `LUA_MULTRET` for all there are.
     #[doc(hidden)]
-    const COUNT: c_int = ffi::LUA_MULTRET;
+    const COUNT: c_int = engine::LUA_MULTRET;
 
     /// Turns `values` into `Self`. Values in excess are ignored, missing ones are nil.
     fn from_lua_multi(values: MultiValue<'lua>, lua: &'lua Lua) -> Result<Self>;
@@ -237,7 +238,7 @@ pub trait FromLuaMulti<'lua>: Sized {
 /// anybody may set it.
 pub(crate) const fn wanted<'lua, R: FromLuaMulti<'lua>>() -> c_int {
     if R::COUNT < 0 {
-        ffi::LUA_MULTRET
+        engine::LUA_MULTRET
     } else {
         R::COUNT
     }

@@ -3,6 +3,7 @@
 use std::os::raw::c_int;
 
 use super::{FromLua, FromLuaMulti, IntoLua, IntoLuaMulti, MultiValue, Nil, Value};
+use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
 use crate::state::STACK_RESERVE;
@@ -134,7 +135,7 @@ impl<'lua> FromLuaMulti<'lua> for () {
 /// The number of values that a tuple looks at, given that of its last element.
 const fn count(before: c_int, last: c_int) -> c_int {
     if last < 0 {
-        ffi::LUA_MULTRET
+        engine::LUA_MULTRET
     } else {
         before + last
     }

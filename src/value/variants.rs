@@ -3,6 +3,7 @@
 use std::os::raw::{c_int, c_void};
 
 use crate::call::failure::{failure_at, push_error, Failure};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -60,11 +61,11 @@ impl<'lua> Value<'lua> {
         // SAFETY: the caller guarantees room; none of the plain pushes raises.
         unsafe {
             match self {
-                Value::Nil => ffi::lua_pushnil(state),
-                Value::Boolean(b) => ffi::lua_pushboolean(state, *b as c_int),
-                Value::LightUserData(p) => ffi::lua_pushlightuserdata(state, p.0),
-                Value::Integer(i) => ffi::lua_pushinteger(state, *i),
-                Value::Number(n) => ffi::lua_pushnumber(state, *n),
+                Value::Nil => engine::lua_pushnil(state),
+                Value::Boolean(b) => engine::lua_pushboolean(state, *b as c_int),
+                Value::LightUserData(p) => engine::lua_pushlightuserdata(state, p.0),
+                Value::Integer(i) => engine::lua_pushinteger(state, *i),
+                Value::Number(n) => engine::lua_pushnumber(state, *n),
                 Value::String(s) => return s.0.push_to(lua),
                 Value::Table(t) => return t.0.push_to(lua),
                 Value::Function(f) => return f.0.push_to(lua),
@@ -87,20 +88,20 @@ impl<'lua> Value<'lua> {
         let state = inner.state();
         // SAFETY: the reads match the type that is found.
         unsafe {
-            Ok(match ffi::lua_type(state, index) {
-                ffi::LUA_TNIL | ffi::LUA_TNONE => Nil,
-                ffi::LUA_TBOOLEAN => Value::Boolean(ffi::lua_toboolean(state, index) != 0),
-                ffi::LUA_TLIGHTUSERDATA => {
-                    Value::LightUserData(LightUserData(ffi::lua_touserdata(state, index)))
+            Ok(match engine::lua_type(state, index) {
+                engine::LUA_TNIL | engine::LUA_TNONE => Nil,
+                engine::LUA_TBOOLEAN => Value::Boolean(engine::lua_toboolean(state, index) != 0),
+                engine::LUA_TLIGHTUSERDATA => {
+                    Value::LightUserData(LightUserData(engine::lua_touserdata(state, index)))
                 }
-                ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
-                    Value::Integer(ffi::lua_tointeger(state, index))
+                engine::LUA_TNUMBER if engine::lua_isinteger(state, index) != 0 => {
+                    Value::Integer(engine::lua_tointeger(state, index))
                 }
-                ffi::LUA_TNUMBER => Value::Number(ffi::lua_tonumber(state, index)),
-                ffi::LUA_TSTRING => Value::String(String(Ref::at(lua, index)?)),
-                ffi::LUA_TTABLE => Value::Table(Table(Ref::at(lua, index)?)),
-                ffi::LUA_TFUNCTION => Value::Function(Function(Ref::at(lua, index)?)),
-                ffi::LUA_TTHREAD => Value::Thread(Thread(Ref::at(lua, index)?)),
+                engine::LUA_TNUMBER => Value::Number(engine::lua_tonumber(state, index)),
+                engine::LUA_TSTRING => Value::String(String(Ref::at(lua, index)?)),
+                engine::LUA_TTABLE => Value::Table(Table(Ref::at(lua, index)?)),
+                engine::LUA_TFUNCTION => Value::Function(Function(Ref::at(lua, index)?)),
+                engine::LUA_TTHREAD => Value::Thread(Thread(Ref::at(lua, index)?)),
                 _ => match failure_at(inner, state, index) {
                     Some(Failure::Error(error)) => Value::Error(error.clone()),
                     Some(Failure::Panic(payload)) => match payload.take() {

@@ -10,6 +10,7 @@ use std::os::raw::c_int;
 use super::{mismatch, through_stack};
 use crate::call::protect::protect;
 use crate::call::push_table;
+use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
 use crate::value::{FromLua, IntoLua, Value};
@@ -47,11 +48,11 @@ impl<'lua> Builder<'lua> {
             self.held.add(1);
             if lua.inner().infallible_memory() {
                 let memory = &lua.inner().memory;
-                memory.unfailing(|| ffi::lua_rawseti(state, -2, index));
+                memory.unfailing(|| engine::lua_rawseti(state, -2, index));
                 self.held.release(1);
             } else {
                 self.held.release(2);
-                protect(state, 2, 1, |state| ffi::lua_rawseti(state, 1, index))?;
+                protect(state, 2, 1, |state| engine::lua_rawseti(state, 1, index))?;
                 self.held.add(1);
             }
         }
@@ -68,11 +69,11 @@ impl<'lua> Builder<'lua> {
             self.held.add(1);
             if lua.inner().infallible_memory() && is_key(state, -2) {
                 let memory = &lua.inner().memory;
-                memory.unfailing(|| ffi::lua_rawset(state, -3));
+                memory.unfailing(|| engine::lua_rawset(state, -3));
                 self.held.release(2);
             } else {
                 self.held.release(3);
-                protect(state, 3, 1, |state| ffi::lua_rawset(state, 1))?;
+                protect(state, 3, 1, |state| engine::lua_rawset(state, 1))?;
                 self.held.add(1);
             }
         }
@@ -91,12 +92,12 @@ impl<'lua> Builder<'lua> {
 ///
 /// There is a value at `idx`.
 #[inline]
-unsafe fn is_key(state: *mut ffi::lua_State, idx: c_int) -> bool {
+unsafe fn is_key(state: *mut engine::lua_State, idx: c_int) -> bool {
     // SAFETY: plain reads.
     unsafe {
-        match ffi::lua_type(state, idx) {
-            ffi::LUA_TNIL => false,
-            ffi::LUA_TNUMBER => !ffi::lua_tonumber(state, idx).is_nan(),
+        match engine::lua_type(state, idx) {
+            engine::LUA_TNIL => false,
+            engine::LUA_TNUMBER => !engine::lua_tonumber(state, idx).is_nan(),
             _ => true,
         }
     }
@@ -152,11 +153,11 @@ pub(crate) unsafe fn each_element<'lua, T: FromLua<'lua>>(
     let state = lua.state();
     // SAFETY: there is room; a raw get does not raise.
     unsafe {
-        let table = ffi::lua_absindex(state, idx);
+        let table = engine::lua_absindex(state, idx);
         for index in 1.. {
-            let kind = ffi::lua_rawgeti(state, table, index);
+            let kind = engine::lua_rawgeti(state, table, index);
             let _held = Held::adopt(state, 1);
-            if kind == ffi::LUA_TNIL {
+            if kind == engine::LUA_TNIL {
                 break;
             }
             each(T::from_stack(-1, lua)?);
@@ -179,12 +180,12 @@ pub(crate) unsafe fn each_entry(
     let state = lua.state();
     // SAFETY: there is room.
     unsafe {
-        let table = ffi::lua_absindex(state, idx);
-        ffi::lua_pushnil(state);
+        let table = engine::lua_absindex(state, idx);
+        engine::lua_pushnil(state);
         let mut held = Held::adopt(state, 1);
         while next(state, table, &mut held)? {
             each()?;
-            ffi::lua_pop(state, 1);
+            engine::lua_pop(state, 1);
             held.release(1);
         }
     }
@@ -196,18 +197,18 @@ pub(crate) unsafe fn each_entry(
 /// # Safety
 ///
 /// `table` is the absolute index of a table, with room for a few values.
-unsafe fn next(state: *mut ffi::lua_State, table: c_int, held: &mut Held) -> Result<bool> {
+unsafe fn next(state: *mut engine::lua_State, table: c_int, held: &mut Held) -> Result<bool> {
     // SAFETY: `lua_next` raises only if it does not find the key; it finds one that has a value.
     unsafe {
         held.release(1);
-        let more = if ffi::lua_type(state, -1) == ffi::LUA_TNIL || has_value(state, table) {
-            ffi::lua_next(state, table) != 0
+        let more = if engine::lua_type(state, -1) == engine::LUA_TNIL || has_value(state, table) {
+            engine::lua_next(state, table) != 0
         } else {
-            ffi::lua_pushvalue(state, table);
-            ffi::lua_insert(state, -2);
-            let next = |state| ffi::lua_next(state, 1);
-            let more = protect(state, 2, ffi::LUA_MULTRET, next)? != 0;
-            ffi::lua_remove(state, if more { -3 } else { -1 });
+            engine::lua_pushvalue(state, table);
+            engine::lua_insert(state, -2);
+            let next = |state| engine::lua_next(state, 1);
+            let more = protect(state, 2, engine::LUA_MULTRET, next)? != 0;
+            engine::lua_remove(state, if more { -3 } else { -1 });
             more
         };
         if more {
@@ -223,13 +224,13 @@ unsafe fn next(state: *mut ffi::lua_State, table: c_int, held: &mut Held) -> Res
 ///
 /// As [`next`].
 #[inline]
-unsafe fn has_value(state: *mut ffi::lua_State, table: c_int) -> bool {
+unsafe fn has_value(state: *mut engine::lua_State, table: c_int) -> bool {
     // SAFETY: a raw get does not raise.
     unsafe {
-        ffi::lua_pushvalue(state, -1);
-        let kind = ffi::lua_rawget(state, table);
-        ffi::lua_pop(state, 1);
-        kind != ffi::LUA_TNIL
+        engine::lua_pushvalue(state, -1);
+        let kind = engine::lua_rawget(state, table);
+        engine::lua_pop(state, 1);
+        kind != engine::LUA_TNIL
     }
 }
 
@@ -266,7 +267,7 @@ fn from_value<'lua, T: FromTable<'lua>>(value: Value<'lua>, lua: &'lua Lua) -> R
 unsafe fn from_stack<'lua, T: FromTable<'lua>>(idx: c_int, lua: &'lua Lua) -> Result<T> {
     // SAFETY: passed on.
     unsafe {
-        if ffi::lua_type(lua.state(), idx) == ffi::LUA_TTABLE {
+        if engine::lua_type(lua.state(), idx) == engine::LUA_TTABLE {
             return T::from_table(idx, lua);
         }
         lua.reserve_stack()?;
@@ -308,7 +309,7 @@ impl<'lua, T: FromLua<'lua>> FromTable<'lua> for Vec<T> {
         const MOST: usize = 1 << 12;
         // SAFETY: passed on; the length is a plain read.
         unsafe {
-            let len = ffi::lua_rawlen(lua.state(), idx);
+            let len = engine::lua_rawlen(lua.state(), idx);
             let mut vec = Vec::with_capacity(len.min(MOST));
             each_element(idx, lua, |value| vec.push(value))?;
             Ok(vec)
@@ -392,7 +393,7 @@ unsafe fn each_member<'lua, T: FromLua<'lua>>(
 ) -> Result<()> {
     // SAFETY: passed on; the length is a plain read.
     unsafe {
-        if ffi::lua_rawlen(lua.state(), idx) > 0 {
+        if engine::lua_rawlen(lua.state(), idx) > 0 {
             return each_element(idx, lua, each);
         }
         each_entry(idx, lua, || {

@@ -4,6 +4,7 @@ use std::os::raw::c_int;
 
 use super::through_value;
 use crate::call::failure::{failure_at, push_error};
+use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
 use crate::handle::slots::Slot;
@@ -137,12 +138,12 @@ macro_rules! from_lua {
 }
 
 from_lua! {
-    Table, Table, "table", |lua, idx| ffi::lua_type(lua.state(), idx) == ffi::LUA_TTABLE;
-    Function, Function, "function", |lua, idx| ffi::lua_type(lua.state(), idx) == ffi::LUA_TFUNCTION;
-    Thread, Thread, "thread", |lua, idx| ffi::lua_type(lua.state(), idx) == ffi::LUA_TTHREAD;
+    Table, Table, "table", |lua, idx| engine::lua_type(lua.state(), idx) == engine::LUA_TTABLE;
+    Function, Function, "function", |lua, idx| engine::lua_type(lua.state(), idx) == engine::LUA_TFUNCTION;
+    Thread, Thread, "thread", |lua, idx| engine::lua_type(lua.state(), idx) == engine::LUA_TTHREAD;
     AnyUserData, UserData, "userdata", |lua, idx| {
         let (inner, state) = (lua.inner(), lua.state());
-        ffi::lua_type(state, idx) == ffi::LUA_TUSERDATA && failure_at(inner, state, idx).is_none()
+        engine::lua_type(state, idx) == engine::LUA_TUSERDATA && failure_at(inner, state, idx).is_none()
     };
 }
 
@@ -237,7 +238,7 @@ impl FromLua<'_> for RegistryKey {
         let inner = lua.inner();
         // SAFETY: passed on; `take` pops the copy.
         unsafe {
-            ffi::lua_pushvalue(inner.state(), idx);
+            engine::lua_pushvalue(inner.state(), idx);
             RegistryKey::take(inner, inner.state())
         }
     }

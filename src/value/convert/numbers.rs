@@ -5,6 +5,7 @@ use std::os::raw::c_int;
 use num_traits::cast;
 
 use super::{mismatch, through_value};
+use crate::engine;
 use crate::error::Result;
 use crate::value::{FromLua, IntoLua, Value};
 use crate::{Integer, Lua, Number};
@@ -45,12 +46,12 @@ macro_rules! integers {
             const PUSHES_PLAIN: bool = true;
 
             #[inline(always)]
-            unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
+            unsafe fn push_plain(&self, state: *mut engine::lua_State) {
                 // SAFETY: the caller guarantees one place; pushing a number does not raise.
                 unsafe {
                     match cast::<_, Integer>(*self) {
-                        Some(i) => ffi::lua_pushinteger(state, i),
-                        None => ffi::lua_pushnumber(state, *self as Number),
+                        Some(i) => engine::lua_pushinteger(state, i),
+                        None => engine::lua_pushnumber(state, *self as Number),
                     }
                 }
             }
@@ -72,10 +73,10 @@ macro_rules! integers {
             const READS_PLAIN: bool = true;
 
             #[inline(always)]
-            unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+            unsafe fn read_plain(state: *mut engine::lua_State, idx: c_int) -> Option<Self> {
                 let mut is_integer = 0;
                 // SAFETY: a read that neither allocates nor raises.
-                let i = unsafe { ffi::lua_tointegerx(state, idx, &mut is_integer) };
+                let i = unsafe { engine::lua_tointegerx(state, idx, &mut is_integer) };
                 if is_integer != 0 { cast(i) } else { None }
             }
 
@@ -106,9 +107,9 @@ macro_rules! floats {
             const PUSHES_PLAIN: bool = true;
 
             #[inline(always)]
-            unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
+            unsafe fn push_plain(&self, state: *mut engine::lua_State) {
                 // SAFETY: the caller guarantees one place; pushing a number does not raise.
-                unsafe { ffi::lua_pushnumber(state, *self as Number) }
+                unsafe { engine::lua_pushnumber(state, *self as Number) }
             }
 
             #[inline(always)]
@@ -128,10 +129,10 @@ macro_rules! floats {
             const READS_PLAIN: bool = true;
 
             #[inline(always)]
-            unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+            unsafe fn read_plain(state: *mut engine::lua_State, idx: c_int) -> Option<Self> {
                 let mut is_number = 0;
                 // SAFETY: a read that neither allocates nor raises.
-                let n = unsafe { ffi::lua_tonumberx(state, idx, &mut is_number) };
+                let n = unsafe { engine::lua_tonumberx(state, idx, &mut is_number) };
                 (is_number != 0).then_some(n as $float)
             }
 
@@ -160,9 +161,9 @@ impl IntoLua<'_> for bool {
     const PUSHES_PLAIN: bool = true;
 
     #[inline(always)]
-    unsafe fn push_plain(&self, state: *mut ffi::lua_State) {
+    unsafe fn push_plain(&self, state: *mut engine::lua_State) {
         // SAFETY: the caller guarantees one place; pushing a boolean does not raise.
-        unsafe { ffi::lua_pushboolean(state, *self as c_int) }
+        unsafe { engine::lua_pushboolean(state, *self as c_int) }
     }
 
     #[inline]
@@ -183,14 +184,14 @@ impl FromLua<'_> for bool {
     const READS_PLAIN: bool = true;
 
     #[inline(always)]
-    unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+    unsafe fn read_plain(state: *mut engine::lua_State, idx: c_int) -> Option<Self> {
         // SAFETY: a read that neither allocates nor raises.
-        Some(unsafe { ffi::lua_toboolean(state, idx) } != 0)
+        Some(unsafe { engine::lua_toboolean(state, idx) } != 0)
     }
 
     #[inline]
     unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
         // SAFETY: as above.
-        Ok(unsafe { ffi::lua_toboolean(lua.state(), idx) } != 0)
+        Ok(unsafe { engine::lua_toboolean(lua.state(), idx) } != 0)
     }
 }

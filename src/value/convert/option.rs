@@ -2,6 +2,7 @@
 
 use std::os::raw::c_int;
 
+use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
 use crate::value::{FromLua, IntoLua, IntoLuaMulti, MultiValue, Nil, Value};
@@ -23,7 +24,7 @@ impl<'lua, T: IntoLua<'lua>> IntoLua<'lua> for Option<T> {
             match self {
                 Some(value) => value.push_into_stack(lua),
                 None => {
-                    ffi::lua_pushnil(lua.state());
+                    engine::lua_pushnil(lua.state());
                     Ok(())
                 }
             }
@@ -43,11 +44,11 @@ impl<'lua, T: FromLua<'lua>> FromLua<'lua> for Option<T> {
     const READS_PLAIN: bool = T::READS_PLAIN;
 
     #[inline(always)]
-    unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+    unsafe fn read_plain(state: *mut engine::lua_State, idx: c_int) -> Option<Self> {
         // SAFETY: passed on; a nil that `T` can read, as `bool` does, is `None` all the same.
         unsafe {
-            match ffi::lua_type(state, idx) {
-                ffi::LUA_TNIL => Some(None),
+            match engine::lua_type(state, idx) {
+                engine::LUA_TNIL => Some(None),
                 _ => T::read_plain(state, idx).map(Some),
             }
         }
@@ -65,8 +66,8 @@ impl<'lua, T: FromLua<'lua>> FromLua<'lua> for Option<T> {
     unsafe fn from_stack(idx: c_int, lua: &'lua Lua) -> Result<Self> {
         // SAFETY: passed on.
         unsafe {
-            match ffi::lua_type(lua.state(), idx) {
-                ffi::LUA_TNIL | ffi::LUA_TNONE => Ok(None),
+            match engine::lua_type(lua.state(), idx) {
+                engine::LUA_TNIL | engine::LUA_TNONE => Ok(None),
                 _ => T::from_stack(idx, lua).map(Some),
             }
         }
@@ -76,9 +77,9 @@ impl<'lua, T: FromLua<'lua>> FromLua<'lua> for Option<T> {
     unsafe fn pop_from_stack(lua: &'lua Lua) -> Result<Self> {
         // SAFETY: passed on.
         unsafe {
-            match ffi::lua_type(lua.state(), -1) {
-                ffi::LUA_TNIL => {
-                    ffi::lua_pop(lua.state(), 1);
+            match engine::lua_type(lua.state(), -1) {
+                engine::LUA_TNIL => {
+                    engine::lua_pop(lua.state(), 1);
                     Ok(None)
                 }
                 _ => T::pop_from_stack(lua).map(Some),
@@ -95,8 +96,8 @@ impl<'lua, T: FromLua<'lua>> FromLua<'lua> for Option<T> {
     ) -> Result<Self> {
         // SAFETY: passed on.
         unsafe {
-            match ffi::lua_type(lua.state(), idx) {
-                ffi::LUA_TNIL | ffi::LUA_TNONE => Ok(None),
+            match engine::lua_type(lua.state(), idx) {
+                engine::LUA_TNIL | engine::LUA_TNONE => Ok(None),
                 _ => T::from_stack_arg(idx, i, to, lua).map(Some),
             }
         }
@@ -114,7 +115,7 @@ fn failed<'lua, E: IntoLua<'lua>>(error: E, lua: &'lua Lua) -> Result<MultiValue
 unsafe fn push_failed<'lua, E: IntoLua<'lua>>(error: E, lua: &'lua Lua) -> Result<c_int> {
     // SAFETY: passed on; two values are few.
     unsafe {
-        ffi::lua_pushnil(lua.state());
+        engine::lua_pushnil(lua.state());
         let mut held = Held::adopt(lua.state(), 1);
         error.push_into_stack(lua)?;
         held.release(1);

@@ -9,6 +9,7 @@ use bstr::{BStr, BString};
 
 use super::{mismatch, through_stack, through_value};
 use crate::call::{push_bytes, push_key};
+use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::value::{FromLua, IntoLua, Value};
@@ -20,14 +21,14 @@ use crate::{Lua, String};
 ///
 /// `state` is a running state with a value at `idx`, where it stays for as long as the bytes are looked at.
 #[inline]
-pub(crate) unsafe fn bytes_at<'a>(state: *mut ffi::lua_State, idx: c_int) -> Option<&'a [u8]> {
+pub(crate) unsafe fn bytes_at<'a>(state: *mut engine::lua_State, idx: c_int) -> Option<&'a [u8]> {
     // SAFETY: on a string, `lua_tolstring` is a plain read.
     unsafe {
-        if ffi::lua_type(state, idx) != ffi::LUA_TSTRING {
+        if engine::lua_type(state, idx) != engine::LUA_TSTRING {
             return None;
         }
         let mut len = 0;
-        let data = ffi::lua_tolstring(state, idx, &mut len);
+        let data = engine::lua_tolstring(state, idx, &mut len);
         Some(std::slice::from_raw_parts(data as *const u8, len))
     }
 }
@@ -66,7 +67,7 @@ impl<'lua> FromLua<'lua> for String<'lua> {
     unsafe fn from_stack(idx: c_int, lua: &'lua Lua) -> Result<Self> {
         // SAFETY: passed on.
         unsafe {
-            if ffi::lua_type(lua.state(), idx) == ffi::LUA_TSTRING {
+            if engine::lua_type(lua.state(), idx) == engine::LUA_TSTRING {
                 return crate::handle::proxy::Ref::at(lua, idx).map(String);
             }
             through_value(idx, lua)
@@ -77,7 +78,7 @@ impl<'lua> FromLua<'lua> for String<'lua> {
     unsafe fn pop_from_stack(lua: &'lua Lua) -> Result<Self> {
         // SAFETY: passed on; a value of another type is popped all the same.
         unsafe {
-            if ffi::lua_type(lua.state(), -1) == ffi::LUA_TSTRING {
+            if engine::lua_type(lua.state(), -1) == engine::LUA_TSTRING {
                 return crate::handle::proxy::Ref::pop(lua).map(String);
             }
             let _held = crate::stack::Held::adopt(lua.state(), 1);
@@ -98,7 +99,7 @@ macro_rules! from_lua {
             const READS_PLAIN: bool = true;
 
             #[inline]
-            unsafe fn read_plain(state: *mut ffi::lua_State, idx: c_int) -> Option<Self> {
+            unsafe fn read_plain(state: *mut engine::lua_State, idx: c_int) -> Option<Self> {
                 // SAFETY: as below.
                 let $bytes = unsafe { bytes_at(state, idx)? };
                 let $to = $name;
