@@ -328,8 +328,7 @@ fn load<'lua>(
     let name = CString::new(name)
         .map_err(|error| Error::runtime(format_args!("invalid name: {error}")))?;
     let state = lua.state();
-    // SAFETY: few values are pushed, and all are held. Setting an upvalue does not raise; that of a main function is its
-    // environment. `pop` takes the function.
+    // SAFETY: few values are pushed, and all are held. `pop` takes the function.
     unsafe {
         let status = load_buffer(state, source, &name, mode);
         if status != engine::LUA_OK {
@@ -338,10 +337,7 @@ fn load<'lua>(
         let mut held = Held::adopt(state, 1);
         if let Some(env) = env {
             env.0.push_to(lua)?;
-            if engine::lua_setupvalue(state, -2, 1).is_null() {
-                // A binary chunk of a function without upvalues, which needs no environment.
-                engine::lua_pop(state, 1);
-            }
+            engine::set_chunk_environment(state);
         }
         held.release(1);
         Ref::pop(lua).map(Function)

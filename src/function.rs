@@ -7,8 +7,8 @@ use std::os::raw::{c_int, c_void};
 
 use crate::call::callback::{not_recursive, push_function};
 use crate::call::failure::pop_error;
+use crate::call::pinned::push_handler;
 use crate::call::protect::protect;
-use crate::call::traceback::message_handler;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
@@ -180,7 +180,7 @@ impl<'lua> Function<'lua> {
         // the function lie below the arguments, and everything pushed is held.
         unsafe {
             let mut held = Held::new(state);
-            engine::lua_pushcfunction(state, message_handler);
+            push_handler(state);
             self.0.push();
             held.add(2);
             let nargs = args.push_into_stack_multi(lua)?;
@@ -269,7 +269,9 @@ impl<'lua> Function<'lua> {
         unsafe {
             self.0.push();
             let _held = Held::adopt(state, 1);
-            find_environment(state, -1)?;
+            if !engine::push_environment(state, -1) {
+                return None;
+            }
             if engine::lua_type(state, -1) != engine::LUA_TTABLE {
                 engine::lua_pop(state, 1);
                 return None;
@@ -289,8 +291,7 @@ impl<'lua> Function<'lua> {
     pub fn set_environment(&self, env: Table<'_>) -> Result<bool> {
         let lua = self.0.lua();
         let state = self.0.state();
-        // SAFETY: both values are held until `protect` takes them. The body finds them at 1 and 2. The chunk it loads is a
-        // function with one upvalue, which nobody else shares.
+        // SAFETY: both values are held until `protect` takes them. The body finds them at 1 and 2.
         unsafe {
             let mut held = Held::new(state);
             self.0.push();
@@ -298,18 +299,7 @@ impl<'lua> Function<'lua> {
             env.0.push_to(lua)?;
             held.add(1);
             held.release(2);
-            protect(state, 2, 0, |state| {
-                let Some(index) = find_environment(state, 1) else {
-                    return false;
-                };
-                if engine::luaL_loadstring(state, c"".as_ptr()) != engine::LUA_OK {
-                    engine::lua_error(state);
-                }
-                engine::lua_pushvalue(state, 2);
-                engine::lua_setupvalue(state, -2, 1);
-                engine::lua_upvaluejoin(state, 1, index, -1, 1);
-                true
-            })
+            protect(state, 2, 0, |state| engine::set_environment(state))
         }
     }
 
@@ -493,39 +483,11 @@ unsafe extern "C-unwind" fn call_bound(state: *mut engine::lua_State) -> c_int {
     }
 }
 
-/// Goes on with [`call_bound`] after the called function has yielded.
-unsafe extern "C-unwind" fn return_all(
-    state: *mut engine::lua_State,
-    _: c_int,
-    _: engine::lua_KContext,
-) -> c_int {
-    // SAFETY: entered by Lua.
-    unsafe { engine::lua_gettop(state) }
-}
-
-/// Looks for the upvalue that holds the environment of the function at `index`. Pushes it and returns its number if there
-/// is one.
-///
-/// # Safety
-///
-/// There is a function at `index` and room for one value.
-unsafe fn find_environment(state: *mut engine::lua_State, index: c_int) -> Option<c_int> {
-    // SAFETY: reading upvalues does not raise.
-    unsafe {
-        if engine::lua_iscfunction(state, index) != 0 {
-            return None;
-        }
-        for n in 1.. {
-            let name = engine::lua_getupvalue(state, index, n);
-            if name.is_null() {
-                break;
-            }
-            if CStr::from_ptr(name) == c"_ENV" {
-                return Some(n);
-            }
-            engine::lua_pop(state, 1);
-        }
-        None
+engine::continuation! {
+    /// Goes on with [`call_bound`] after the called function has yielded.
+    unsafe fn return_all(state, _status, _context) {
+        // SAFETY: entered by Lua.
+        unsafe { engine::lua_gettop(state) }
     }
 }
 

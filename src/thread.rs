@@ -155,6 +155,7 @@ impl<'lua> Thread<'lua> {
     ///
     /// Fails with the error that had ended the coroutine, or one raised by the closing of a variable: the coroutine is then
     /// left without a function, and another call resets it. Fails if it is running.
+    #[cfg(any(lua_ge_54, feature = "luau"))]
     pub fn reset(&self, func: Function<'lua>) -> Result<()> {
         let lua = self.0.lua();
         let state = self.0.state();
@@ -237,18 +238,10 @@ pub(crate) unsafe fn is_active(lua: &Lua, thread: *mut engine::lua_State) -> boo
 /// # Safety
 ///
 /// Nothing runs on `thread`; `from` is the running state.
+#[cfg(any(lua_ge_54, feature = "luau"))]
 pub(crate) unsafe fn close(thread: *mut engine::lua_State, from: *mut engine::lua_State) -> c_int {
-    #[cfg(feature = "vendored")]
     // SAFETY: passed on.
-    unsafe {
-        engine::lua_closethread(thread, from)
-    }
-    #[cfg(not(feature = "vendored"))]
-    // SAFETY: passed on. A Lua of the system may be too old to be told who closes the coroutine.
-    unsafe {
-        let _ = from;
-        engine::lua_resetthread(thread)
-    }
+    unsafe { engine::lua_closethread(thread, from) }
 }
 
 /// Resumes `thread` with the `nargs` values on top of it as arguments. Moves its results to the running state and returns

@@ -8,6 +8,7 @@ pub(crate) mod callback;
 pub(crate) mod cell;
 mod chain;
 pub(crate) mod failure;
+pub(crate) mod pinned;
 pub(crate) mod protect;
 pub(crate) mod traceback;
 
@@ -130,12 +131,26 @@ pub(crate) unsafe fn find_inner(state: *mut engine::lua_State) -> *mut LuaInner 
 
 static INNER_KEY: u8 = 0;
 
+/// Makes what calls into Lua stand on: lets [`find_inner`] find `inner`, and pins the functions of protected calls.
+///
+/// # Safety
+///
+/// As [`set_inner`].
+pub(crate) unsafe fn begin(state: *mut engine::lua_State, inner: *mut LuaInner) {
+    // SAFETY: passed on.
+    unsafe {
+        set_inner(state, inner);
+        #[cfg(not(light_functions))]
+        pinned::install(state);
+    }
+}
+
 /// Lets [`find_inner`] find `inner`.
 ///
 /// # Safety
 ///
 /// May raise. `state` has two free places.
-pub(crate) unsafe fn set_inner(state: *mut engine::lua_State, inner: *mut LuaInner) {
+unsafe fn set_inner(state: *mut engine::lua_State, inner: *mut LuaInner) {
     // SAFETY: the caller runs protected.
     unsafe {
         engine::lua_pushlightuserdata(state, inner as *mut c_void);

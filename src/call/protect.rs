@@ -3,20 +3,26 @@
 //! An error in Lua is a `longjmp` to the innermost protected call. [`protect`] makes one around a small piece of Rust, so
 //! that the jump ends here and crosses only frames without destructors.
 
-use std::marker::PhantomData;
 use std::os::raw::{c_int, c_void};
 
 use super::failure::pop_error;
-use super::traceback::message_handler;
+use super::pinned::{push_address, push_handler, push_runner, to_address};
 use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
 
+/// What [`run_job`] runs: the first thing in the memory of every job.
+#[repr(C)]
+pub(super) struct Header {
+    run: unsafe fn(*mut Header, *mut engine::lua_State) -> c_int,
+}
+
+#[repr(C)]
 struct Job<F, R> {
+    header: Header,
     body: F,
     result: Option<R>,
     nresults: c_int,
-    _marker: PhantomData<R>,
 }
 
 /// Runs `body` protected, with the `nargs` values on top of `state` as the whole of its stack.
@@ -40,19 +46,19 @@ where
     R: Copy,
 {
     let mut job = Job {
+        header: Header { run: run::<F, R> },
         body,
         result: None,
         nresults,
-        _marker: PhantomData,
     };
     // SAFETY: there is room for three values; the handler lies below the function. `job` outlives the call.
     unsafe {
         let handler = engine::lua_gettop(state) - nargs + 1;
-        engine::lua_pushcfunction(state, message_handler);
+        push_handler(state);
         engine::lua_insert(state, handler);
-        engine::lua_pushcfunction(state, run::<F, R>);
+        push_runner(state);
         engine::lua_insert(state, handler + 1);
-        engine::lua_pushlightuserdata(state, &mut job as *mut Job<F, R> as *mut c_void);
+        push_address(state, &mut job as *mut Job<F, R> as *mut c_void);
         let status = engine::lua_pcall(state, nargs + 1, nresults, handler);
         if status != engine::LUA_OK {
             let mut held = Held::adopt(state, 2);
@@ -65,15 +71,28 @@ where
     Ok(job.result.expect("protected code did not finish"))
 }
 
-unsafe extern "C-unwind" fn run<F, R>(state: *mut engine::lua_State) -> c_int
+/// The C function that runs the job whose address is its last argument.
+///
+/// # Safety
+///
+/// Called by Lua, with the address of a job that is there while this runs.
+pub(super) unsafe extern "C-unwind" fn run_job(state: *mut engine::lua_State) -> c_int {
+    // SAFETY: the job begins with its header. Nothing here needs a drop.
+    unsafe {
+        let job = to_address(state, -1) as *mut Header;
+        engine::lua_pop(state, 1);
+        ((*job).run)(job, state)
+    }
+}
+
+unsafe fn run<F, R>(job: *mut Header, state: *mut engine::lua_State) -> c_int
 where
     F: FnOnce(*mut engine::lua_State) -> R + Copy,
     R: Copy,
 {
-    // SAFETY: `protect` pushed the job last; it lives in the frame below us. Nothing here needs a drop.
+    // SAFETY: `protect` has made the job, of this type; it lives in the frame below us. Nothing here needs a drop.
     unsafe {
-        let job = engine::lua_touserdata(state, -1) as *mut Job<F, R>;
-        engine::lua_pop(state, 1);
+        let job = job as *mut Job<F, R>;
         let result = ((*job).body)(state);
         (*job).result = Some(result);
         if (*job).nresults == engine::LUA_MULTRET {
@@ -82,4 +101,45 @@ where
             (*job).nresults
         }
     }
+}
+
+/// Calls the C function `function` protected with copies of the `n` values on top of `state`; leaves `nresults` values, or
+/// the error object, above the message handler on top of all, and returns the status.
+///
+/// Copies, so that nothing has to be moved to make room for the function below its arguments.
+///
+/// # Safety
+///
+/// `state` is a running state with `n` values on top and `n + 3` free places.
+pub(crate) unsafe fn call_on_copies(
+    state: *mut engine::lua_State,
+    function: engine::lua_CFunction,
+    n: c_int,
+    nresults: c_int,
+) -> c_int {
+    let mut job = FunctionJob {
+        header: Header { run: run_function },
+        function,
+    };
+    // SAFETY: there is room; the copies are those of the `n` values since each push moves them one further down.
+    unsafe {
+        push_handler(state);
+        push_runner(state);
+        for _ in 0..n {
+            engine::lua_pushvalue(state, -n - 2);
+        }
+        push_address(state, &mut job as *mut FunctionJob as *mut c_void);
+        engine::lua_pcall(state, n + 1, nresults, -n - 3)
+    }
+}
+
+#[repr(C)]
+struct FunctionJob {
+    header: Header,
+    function: engine::lua_CFunction,
+}
+
+unsafe fn run_function(job: *mut Header, state: *mut engine::lua_State) -> c_int {
+    // SAFETY: `call_on_copies` has made the job.
+    unsafe { ((*(job as *mut FunctionJob)).function)(state) }
 }

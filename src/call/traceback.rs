@@ -406,7 +406,7 @@ fn write_level(text: &mut Vec<u8>, level: &Level) {
         }
         _ => text.extend_from_slice(b" in ?"),
     }
-    if debug.istailcall != 0 {
+    if engine::is_tail_call(debug) {
         text.extend_from_slice(b"\n\t(...tail calls...)");
     }
 }

@@ -1,11 +1,60 @@
 //! The C API of Lua, as the library uses it on every engine.
 //!
 //! The rest of the library is written against the API of Lua 5.4. Where an engine has another one, the file of that engine
-//! puts a function or constant of the same name and meaning in its place; what no engine but some have is told by constants
-//! such as [`USER_VALUES`]. So this is the one place to look for what sets the engines apart, beside what the API of the
-//! library itself offers on some of them only.
+//! puts a function or constant of the same name and meaning in its place. What some engines do not have at all, or do in
+//! another way, is told by constants that every file defines:
+//!
+//! - [`USER_VALUES`]: how many user values a userdata has.
+//! - [`USER_VALUES_ARE_TABLES`]: whether it takes tables and nil only.
+//! - [`FINALIZERS_RAISE`]: whether an error in a finalizer comes out of whatever call has run the collector. Then no call
+//!   that can run the collector is made without protection, however much memory there is.
+//! - [`REF_BITS`]: how many values a reference thread holds, as a power of two.
+//!
+//! The `cfg`s that `build.rs` sets tell the rest; they are described there.
 
 #[cfg_attr(any(feature = "lua54", feature = "lua55"), path = "lua54.rs")]
+#[cfg_attr(feature = "lua53", path = "lua53.rs")]
+#[cfg_attr(feature = "lua52", path = "lua52.rs")]
+#[cfg_attr(any(feature = "lua51", feature = "luajit"), path = "lua51.rs")]
+#[cfg_attr(feature = "luau", path = "luau.rs")]
 mod current;
 
+#[cfg(lua_ge_52)]
+mod since52;
+
 pub(crate) use current::*;
+
+/// Defines the continuation of a C function: what Lua calls when a function that was called with `lua_callk` or `lua_pcallk`
+/// has yielded, and is through.
+///
+/// It is a function of the state, the status and the context, as Lua 5.3 and later have it. Lua 5.2 has them asked for; where
+/// C functions cannot be yielded over, it is never called.
+macro_rules! continuation {
+    (
+        $(#[$meta:meta])*
+        unsafe fn $name:ident($state:ident, $status:ident, $context:ident) $body:block
+    ) => {
+        $(#[$meta])*
+        #[cfg(not(feature = "lua52"))]
+        #[cfg_attr(not(continuations), allow(dead_code))]
+        unsafe extern "C-unwind" fn $name(
+            $state: *mut $crate::engine::lua_State,
+            $status: std::os::raw::c_int,
+            $context: $crate::engine::lua_KContext,
+        ) -> std::os::raw::c_int
+        $body
+
+        $(#[$meta])*
+        #[cfg(feature = "lua52")]
+        unsafe extern "C-unwind" fn $name(
+            $state: *mut $crate::engine::lua_State,
+        ) -> std::os::raw::c_int {
+            let mut $context = 0;
+            // SAFETY: called by Lua as a continuation; reading its context does not raise.
+            let $status = unsafe { $crate::engine::lua_getctx($state, &mut $context) };
+            $body
+        }
+    };
+}
+
+pub(crate) use continuation;

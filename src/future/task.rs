@@ -11,7 +11,7 @@ use std::task::Poll;
 
 use super::pending_mark;
 use crate::call::callback::{enter, upvalue};
-use crate::call::cell;
+use crate::call::{cell, push_table};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
@@ -248,8 +248,7 @@ unsafe fn park<'lua>(
         }
         let park = push_cell(inner, state)?;
         if borrows {
-            engine::lua_pushvalue(state, 1);
-            engine::lua_setiuservalue(state, -2, 1);
+            keep_borrowed(inner, state)?;
             (*park).borrows.set(true);
         }
         engine::lua_rotate(state, 1, 1);
@@ -258,6 +257,22 @@ unsafe fn park<'lua>(
         (*park).waiting.set(Some(Waiting::new(task)));
     }
     Ok(SUSPEND)
+}
+
+/// Makes the userdata at index 1 the user value of the cell on top, or a table that holds it.
+unsafe fn keep_borrowed(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
+    // SAFETY: a C function has room for these values. A fresh table takes its first position without more memory.
+    unsafe {
+        if engine::USER_VALUES_ARE_TABLES {
+            push_table(inner, state, 1, 1)?;
+            engine::lua_pushvalue(state, 1);
+            engine::lua_rawseti(state, -2, 1);
+        } else {
+            engine::lua_pushvalue(state, 1);
+        }
+        engine::lua_setiuservalue(state, -2, 1);
+    }
+    Ok(())
 }
 
 /// Pushes a cell without a future.
@@ -303,22 +318,20 @@ unsafe fn recycle_cell(inner: &LuaInner, state: *mut engine::lua_State, park: &P
     }
 }
 
-/// Goes on with a function that has yielded in [`leave`].
-unsafe extern "C-unwind" fn resumed(
-    state: *mut engine::lua_State,
-    _: c_int,
-    _: engine::lua_KContext,
-) -> c_int {
-    // SAFETY: `park` has left the cell as all there is on the stack; what the coroutine was resumed with lies above.
-    unsafe {
-        engine::lua_settop(state, 1);
-        let userdata = engine::lua_touserdata(state, 1);
-        let park = cell::value::<Park>(userdata);
-        let outcome = enter(cell::instance(userdata), state, |lua, _| {
-            let _inside = lua.inner().futures.enter();
-            go_on(lua, &*park)
-        });
-        leave(state, outcome)
+engine::continuation! {
+    /// Goes on with a function that has yielded in [`leave`].
+    unsafe fn resumed(state, _status, _context) {
+        // SAFETY: `park` has left the cell as all there is on the stack; what the coroutine was resumed with lies above.
+        unsafe {
+            engine::lua_settop(state, 1);
+            let userdata = engine::lua_touserdata(state, 1);
+            let park = cell::value::<Park>(userdata);
+            let outcome = enter(cell::instance(userdata), state, |lua, _| {
+                let _inside = lua.inner().futures.enter();
+                go_on(lua, &*park)
+            });
+            leave(state, outcome)
+        }
     }
 }
 

@@ -15,7 +15,9 @@ use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
 use crate::stack::Held;
-use crate::thread::{close, is_active, pop_thread_error, take_results, Thread, ThreadStatus};
+#[cfg(any(lua_ge_54, feature = "luau"))]
+use crate::thread::close;
+use crate::thread::{is_active, pop_thread_error, take_results, Thread, ThreadStatus};
 use crate::value::{wanted, FromLuaMulti, IntoLuaMulti, MultiValue};
 use crate::Lua;
 
@@ -225,8 +227,9 @@ impl<R> AsyncThread<'_, R> {
                     return;
                 }
                 task::drop_future_of(inner, thread);
-                close(thread, state);
-                engine::lua_settop(thread, 0);
+                if !reopen(thread, state) {
+                    return;
+                }
             }
             if !inner.futures.coroutines.is_full() {
                 let slot = self.thread.0.slot();
@@ -234,6 +237,22 @@ impl<R> AsyncThread<'_, R> {
                 inner.futures.coroutines.put(slot);
             }
         }
+    }
+}
+
+/// Makes a coroutine that is suspended, or has ended by an error, as good as new; returns whether that could be done.
+unsafe fn reopen(thread: *mut engine::lua_State, from: *mut engine::lua_State) -> bool {
+    // SAFETY: the caller has seen that nothing runs on `thread`.
+    #[cfg(any(lua_ge_54, feature = "luau"))]
+    unsafe {
+        close(thread, from);
+        engine::lua_settop(thread, 0);
+        true
+    }
+    #[cfg(not(any(lua_ge_54, feature = "luau")))]
+    {
+        let _ = (thread, from);
+        false
     }
 }
 

@@ -8,7 +8,8 @@
 //! Invariants:
 //!
 //! * S1. Slots below `len` exist: slot `s` lies in thread `s / PER_THREAD` at index `s % PER_THREAD + FIRST`. A thread's
-//!   stack reaches exactly to its highest slot below `len`.
+//!   stack reaches exactly to its highest slot below `len`; where threads are made [whole](engine::WHOLE_THREADS), always to
+//!   its last slot, and slots from `len` on hold nil.
 //! * S2. A slot below `len` is either counted (one to `u32::MAX`) or on the free list, and then holds nil.
 //! * S3. Slots below `room` have their stack and their count allocated, and above each thread's slots [`SPARE`] places
 //!   are free.
@@ -49,7 +50,7 @@ impl Slot {
     }
 }
 
-const BITS: u32 = 16;
+const BITS: u32 = engine::REF_BITS;
 /// Slots of one reference thread.
 const PER_THREAD: u32 = 1 << BITS;
 /// Index of the permanent nil at the bottom of each reference thread; freed slots are overwritten with it.
@@ -120,8 +121,14 @@ impl Slots {
         if slot < self.room.get() && self.holes.get() <= TOLERATED + slot / 2 {
             self.len.set(slot + 1);
             self.set_count(slot, 1);
-            // SAFETY: S1, the stack of the thread reaches to just below this slot; S3, there is room.
-            unsafe { engine::lua_xmove(state, self.place(slot).0, 1) };
+            let (thread, index) = self.place(slot);
+            // SAFETY: S1, the stack of the thread reaches to just below this slot, or to its last one; S3, there is room.
+            unsafe {
+                engine::lua_xmove(state, thread, 1);
+                if engine::WHOLE_THREADS {
+                    engine::lua_replace(thread, index);
+                }
+            }
             return Ok(Slot(slot));
         }
         // SAFETY: passed on.
@@ -143,8 +150,10 @@ impl Slots {
             self.set_count(slot, 1);
         }
         let (thread, last) = self.place(first + n - 1);
-        // SAFETY: S1, S3.
-        unsafe { engine::lua_settop(thread, last) };
+        if !engine::WHOLE_THREADS {
+            // SAFETY: S1, S3.
+            unsafe { engine::lua_settop(thread, last) };
+        }
         Ok(Slot(first))
     }
 
@@ -320,12 +329,14 @@ impl Slots {
         unsafe {
             if slot + 1 == self.len.get() {
                 self.len.set(slot);
-                engine::lua_settop(thread, index - 1);
+                if !engine::WHOLE_THREADS {
+                    return engine::lua_settop(thread, index - 1);
+                }
             } else {
                 self.set_count(slot, self.free.replace(slot));
                 self.holes.set(self.holes.get() + 1);
-                engine::lua_copy(thread, NIL, index);
             }
+            engine::lua_copy(thread, NIL, index);
         }
     }
 
@@ -337,7 +348,8 @@ impl Slots {
             if room >= NONE - PER_THREAD {
                 return Err(Error::MemoryError("too many references".into()));
             }
-            let within = if room == 0 { START } else { PER_THREAD };
+            let small = room == 0 && !engine::WHOLE_THREADS;
+            let within = if small { START } else { PER_THREAD };
             (room + within, room >> BITS)
         } else {
             let thread_index = room >> BITS;
@@ -355,6 +367,10 @@ impl Slots {
         unsafe {
             if thread_index as usize == (*self.threads.get()).len() {
                 self.add_thread(state)?;
+            }
+            if engine::WHOLE_THREADS {
+                self.room.set(self.room.get().max(next));
+                return Ok(());
             }
             let thread = (&(*self.threads.get()))[thread_index as usize];
             let height = (next - (thread_index << BITS)) as c_int + FIRST - 1 + SPARE;
@@ -375,6 +391,7 @@ impl Slots {
         let thread = unsafe {
             protect(state, 0, 0, |state| {
                 let thread = engine::lua_newthread(state);
+                engine::prepare_whole_thread(state, thread);
                 engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, thread as *const _);
                 thread
             })?
@@ -382,10 +399,18 @@ impl Slots {
         // SAFETY: a fresh thread has room for LUA_MINSTACK values. A finalizer that ran meanwhile may have added a thread of
         // its own; then this one is simply the next.
         unsafe {
-            engine::lua_pushnil(thread);
+            const LAST: c_int = FIRST - 1 + PER_THREAD as c_int;
             let threads = &mut *self.threads.get();
-            threads.try_reserve(1).map_err(|_| out_of_memory())?;
-            threads.push(thread);
+            if threads.try_reserve(1).is_err() || !engine::make_whole(thread, state, LAST, SPARE) {
+                // The key is there, so this takes no memory.
+                engine::lua_pushnil(state);
+                engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, thread as *const _);
+                return Err(out_of_memory());
+            }
+            if !engine::WHOLE_THREADS {
+                engine::lua_pushnil(thread);
+            }
+            (*self.threads.get()).push(thread);
         }
         Ok(())
     }

@@ -5,9 +5,11 @@ use std::os::raw::{c_int, c_void};
 use std::ptr::NonNull;
 
 use super::stdlib::{self, StdLib};
-use super::{pcall, warning, LuaInner, LuaOptions};
+#[cfg(lua_ge_54)]
+use super::warning;
+use super::{pcall, LuaInner, LuaOptions};
+use crate::call::begin;
 use crate::call::protect::protect;
-use crate::call::set_inner;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::memory::Memory;
@@ -96,19 +98,21 @@ impl Lua {
             inner.attach(state, state, true);
             engine::lua_atpanic(state, unprotected);
             // Nothing of what is made here is garbage.
-            engine::lua_gc(state, engine::LUA_GCSTOP);
-            // With our own allocator this does not fail at this size.
-            set_inner(state, block.as_ptr());
+            engine::lua_gc(state, engine::LUA_GCSTOP, 0);
+            if !engine::call_bare(state, write_inner, block.as_ptr() as *mut c_void) {
+                return Err(Error::MemoryError("not enough memory".into()));
+            }
             set_up(block, state)?;
             protect(state, 0, 0, |state| {
                 stdlib::open_base(state);
+                #[cfg(lua_ge_54)]
                 warning::install(state);
                 stdlib::open(state, libs, safe);
                 if carry_panics {
                     pcall::install(state);
                 }
             })?;
-            engine::lua_gc(state, engine::LUA_GCRESTART);
+            engine::lua_gc(state, engine::LUA_GCRESTART, 0);
         }
         Ok(lua)
     }
@@ -134,7 +138,7 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_St
         inner.internals.open(inner, state)?;
         #[cfg(feature = "async")]
         inner.futures.open(inner, state)?;
-        engine::lua_rawgeti(state, engine::LUA_REGISTRYINDEX, engine::LUA_RIDX_GLOBALS);
+        engine::push_globals(state);
         inner.globals.set(Some(inner.slots.take(state)?));
         super::close::post_sentinel(inner, state)?;
         protect(state, 0, 0, |state| keep_messages(state))
@@ -166,6 +170,17 @@ unsafe fn keep_messages(state: *mut engine::lua_State) {
         let key = &KEY as *const u8 as *const c_void;
         engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, key);
     }
+}
+
+/// Binds the VM to the block whose address is the argument: the first thing to be done in a VM.
+///
+/// # Safety
+///
+/// Called by Lua, protected, with the address of a block or null.
+pub(super) unsafe extern "C-unwind" fn write_inner(state: *mut engine::lua_State) -> c_int {
+    // SAFETY: passed on.
+    unsafe { begin(state, engine::lua_touserdata(state, 1) as *mut LuaInner) };
+    0
 }
 
 /// Lua's panic function: an error outside of any protected call, which the library never lets happen.

@@ -57,8 +57,10 @@ pub struct DebugStack {
     /// How many upvalues it has.
     pub num_ups: i32,
     /// How many parameters it has; 0 for a C function.
+    #[cfg(any(lua_ge_52, feature = "luau"))]
     pub num_params: i32,
     /// Whether it takes a variable number of arguments.
+    #[cfg(any(lua_ge_52, feature = "luau"))]
     pub is_vararg: bool,
 }
 
@@ -193,7 +195,9 @@ impl<'lua> Debug<'lua> {
     pub fn is_tail_call(&self) -> bool {
         match &self.record {
             // SAFETY: `in_hook`.
-            Record::Live { state, record } => unsafe { ask(*state, *record, c"t") }.istailcall != 0,
+            Record::Live { state, record } => {
+                engine::is_tail_call(&unsafe { ask(*state, *record, c"t") })
+            }
             Record::Read(snapshot) => snapshot.tail_call,
         }
     }
@@ -220,7 +224,7 @@ impl Snapshot {
             Snapshot {
                 event: record.event,
                 line: record.currentline,
-                tail_call: record.istailcall != 0,
+                tail_call: engine::is_tail_call(&record),
                 stack: stack(&record),
                 names: DebugNames {
                     name: names.name.map(own),
@@ -289,8 +293,11 @@ unsafe fn source<'a>(record: &engine::lua_Debug) -> DebugSource<'a> {
 
 fn stack(record: &engine::lua_Debug) -> DebugStack {
     DebugStack {
+        #[allow(clippy::useless_conversion)] // its type is not the same in all Luas
         num_ups: record.nups.into(),
+        #[cfg(any(lua_ge_52, feature = "luau"))]
         num_params: record.nparams.into(),
+        #[cfg(any(lua_ge_52, feature = "luau"))]
         is_vararg: record.isvararg != 0,
     }
 }

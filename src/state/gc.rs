@@ -14,9 +14,11 @@ pub enum GCMode {
     /// A collection proceeds in small steps, which take turns with the program.
     Incremental,
     /// Young objects are looked at often, old ones rarely.
+    #[cfg(lua_ge_54)]
     Generational,
 }
 
+#[cfg(lua_ge_54)]
 impl GCMode {
     fn from_raw(mode: c_int) -> GCMode {
         if mode == engine::LUA_GCGEN {
@@ -59,6 +61,7 @@ impl Lua {
     }
 
     /// Whether the collector runs by itself.
+    #[cfg(any(lua_ge_52, feature = "luau"))]
     pub fn gc_is_running(&self) -> bool {
         self.gc(engine::LUA_GCISRUNNING) != 0
     }
@@ -126,6 +129,21 @@ impl Lua {
     }
 
     /// Makes the collector incremental; returns the mode before. A parameter of 0 stays as it is.
+    ///
+    /// This Lua has no other mode, and no size of a step.
+    #[cfg(not(lua_ge_54))]
+    pub fn gc_inc(&self, pause: c_int, step_multiplier: c_int, _step_size: c_int) -> GCMode {
+        if pause > 0 {
+            self.gc_set_pause(pause);
+        }
+        if step_multiplier > 0 {
+            self.gc_set_step_multiplier(step_multiplier);
+        }
+        GCMode::Incremental
+    }
+
+    /// Makes the collector incremental; returns the mode before. A parameter of 0 stays as it is.
+    #[cfg(lua_ge_54)]
     pub fn gc_inc(&self, pause: c_int, step_multiplier: c_int, step_size: c_int) -> GCMode {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.
@@ -141,6 +159,7 @@ impl Lua {
     }
 
     /// Makes the collector generational; returns the mode before. A parameter of 0 stays as it is.
+    #[cfg(lua_ge_54)]
     pub fn gc_gen(&self, minor_multiplier: c_int, major_multiplier: c_int) -> GCMode {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.

@@ -7,6 +7,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use super::debug::Debug;
+#[cfg(lua_ge_54)]
 use super::warning::WarningFunction;
 use crate::call::callback::enter_above;
 use crate::call::failure::contain;
@@ -128,8 +129,10 @@ pub(crate) struct Hooks {
     hook: RefCell<Option<HookFunction>>,
     /// The thread that `hook` is for. Only compared: the thread may be gone.
     thread: Cell<*mut engine::lua_State>,
+    #[cfg(lua_ge_54)]
     pub(super) warning: RefCell<Option<WarningFunction>>,
     /// How many warnings are being given to the function, each in the middle of the one before.
+    #[cfg(lua_ge_54)]
     pub(super) warnings: Cell<u32>,
 }
 
@@ -138,7 +141,9 @@ impl Default for Hooks {
         Hooks {
             hook: RefCell::new(None),
             thread: Cell::new(ptr::null_mut()),
+            #[cfg(lua_ge_54)]
             warning: RefCell::new(None),
+            #[cfg(lua_ge_54)]
             warnings: Cell::new(0),
         }
     }
@@ -147,9 +152,9 @@ impl Default for Hooks {
 impl Hooks {
     /// Drops everything: the VM is gone.
     pub(crate) fn clear(&self) {
-        let (hook, warning) = (self.hook.take(), self.warning.take());
-        contain(|| drop(hook));
-        contain(|| drop(warning));
+        contain(|| drop(self.hook.take()));
+        #[cfg(lua_ge_54)]
+        contain(|| drop(self.warning.take()));
     }
 
     /// Makes `function` the hook, for `thread` alone.

@@ -6,14 +6,19 @@
 //! in the header that all objects of the collector begin with: it moves the object to another list and sets a flag. So the
 //! question is asked by making a table, the probe, and comparing its header before and after it gets its metatable.
 //!
+//! Before Lua 5.4 there is nothing to ask by: there handles die when the guard is finalized.
+//!
 //! It is asked only in finalizers, where Lua refuses all requests to the collector; so anywhere else the question costs one
 //! such request.
 
+#[cfg(lua_ge_54)]
 use std::os::raw::c_int;
 
 use super::LuaInner;
+#[cfg(lua_ge_54)]
 use crate::call::protect::protect;
 use crate::engine;
+#[cfg(lua_ge_54)]
 use crate::error::{Error, Result};
 
 /// Makes the metatable of probes.
@@ -25,6 +30,7 @@ use crate::error::{Error, Result};
 /// # Safety
 ///
 /// `state` is the running state of the instance, which is being made.
+#[cfg(lua_ge_54)]
 pub(super) unsafe fn prepare(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
     // SAFETY: runs protected; `take` pops the table.
     unsafe {
@@ -48,19 +54,23 @@ pub(super) unsafe fn prepare(inner: &LuaInner, state: *mut engine::lua_State) ->
 /// Lua has called a function of the library on `state`, the running state, that has 10 free places.
 #[inline(always)]
 pub(crate) unsafe fn notice(inner: &LuaInner, state: *mut engine::lua_State) {
+    #[cfg(lua_ge_54)]
     if inner.hosted.get() {
         // SAFETY: passed on.
         unsafe { look(inner, state) }
     }
+    #[cfg(not(lua_ge_54))]
+    let _ = (inner, state);
 }
 
+#[cfg(lua_ge_54)]
 #[inline(never)]
 unsafe fn look(inner: &LuaInner, state: *mut engine::lua_State) {
     const REFUSED: c_int = -1;
     // SAFETY: passed on; the request does not raise. Without memory for a probe the guard will tell.
     unsafe {
         if inner.is_alive()
-            && engine::lua_gc(state, engine::LUA_GCISRUNNING) == REFUSED
+            && engine::lua_gc(state, engine::LUA_GCISRUNNING, 0) == REFUSED
             && is_closing(inner, state).unwrap_or(false)
         {
             inner.end();
@@ -68,9 +78,11 @@ unsafe fn look(inner: &LuaInner, state: *mut engine::lua_State) {
     }
 }
 
+#[cfg(lua_ge_54)]
 /// The `next` pointer, and the bytes for the type and the marks, of any object of the collector.
 type Header = (usize, u16);
 
+#[cfg(lua_ge_54)]
 unsafe fn is_closing(inner: &LuaInner, state: *mut engine::lua_State) -> Result<bool> {
     let Some(metatable) = inner.probe.get() else {
         return Ok(false);
@@ -92,6 +104,7 @@ unsafe fn is_closing(inner: &LuaInner, state: *mut engine::lua_State) -> Result<
 }
 
 /// `__gc` of probes.
+#[cfg(lua_ge_54)]
 unsafe extern "C-unwind" fn nothing(_: *mut engine::lua_State) -> c_int {
     0
 }

@@ -13,11 +13,13 @@ use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
 use super::close::{finalize_latecomers, forget_vm};
-use super::{create, host_close, LuaInner, STACK_RESERVE};
+#[cfg(lua_ge_54)]
+use super::host_close;
+use super::{create, LuaInner, STACK_RESERVE};
 use crate::call::callback::enter;
 use crate::call::failure::discard;
+use crate::call::find_inner;
 use crate::call::protect::protect;
-use crate::call::{find_inner, set_inner};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::types::MaybeSend;
@@ -132,7 +134,7 @@ unsafe fn open_hosted(state: *mut engine::lua_State) -> Result<Lua> {
     inner.safe.set(false);
     // SAFETY: the caller promises an open VM.
     unsafe {
-        let main = main_thread(state);
+        let main = engine::main_thread(state);
         inner.attach(main, main, false);
         if let Err(error) = set_up(block, main) {
             // What was made may still look at the block.
@@ -155,43 +157,21 @@ fn dead_instance() -> Lua {
     Lua(block)
 }
 
-unsafe fn main_thread(state: *mut engine::lua_State) -> *mut engine::lua_State {
-    // SAFETY: every registry has the main thread there.
-    unsafe {
-        engine::lua_rawgeti(
-            state,
-            engine::LUA_REGISTRYINDEX,
-            engine::LUA_RIDX_MAINTHREAD,
-        );
-        let main = engine::lua_tothread(state, -1);
-        engine::lua_pop(state, 1);
-        main
-    }
-}
-
 unsafe fn set_up(block: NonNull<LuaInner>, main: *mut engine::lua_State) -> Result<()> {
-    // SAFETY: `main` is the main thread of the VM that `block` is attached to. Until `write_inner` is through there is no
+    // SAFETY: `main` is the main thread of the VM that `block` is attached to. Until `create::write_inner` is through there is no
     // instance to find, so it is protected without a message handler.
     unsafe {
         if engine::lua_checkstack(main, STACK_RESERVE) == 0 {
             return Err(Error::StackError);
         }
-        engine::lua_pushcfunction(main, write_inner);
-        engine::lua_pushlightuserdata(main, block.as_ptr() as *mut c_void);
-        if engine::lua_pcall(main, 1, 0, 0) != engine::LUA_OK {
-            engine::lua_pop(main, 1);
+        if !engine::call_bare(main, create::write_inner, block.as_ptr() as *mut c_void) {
             return Err(Error::MemoryError("not enough memory".into()));
         }
         create::set_up(block, main)?;
+        #[cfg(lua_ge_54)]
         host_close::prepare(block.as_ref(), main)?;
         post_guard(block, main)
     }
-}
-
-unsafe extern "C-unwind" fn write_inner(state: *mut engine::lua_State) -> c_int {
-    // SAFETY: called by `set_up`, protected.
-    unsafe { set_inner(state, engine::lua_touserdata(state, 1) as *mut LuaInner) };
-    0
 }
 
 /// Lets nobody find the instance that could not be made.
@@ -199,11 +179,7 @@ unsafe fn forget_inner(main: *mut engine::lua_State) {
     // SAFETY: `find_inner` takes null for none; to overwrite a field that is there does not raise, and if the field is not
     // there the error is dropped.
     unsafe {
-        engine::lua_pushcfunction(main, write_inner);
-        engine::lua_pushlightuserdata(main, std::ptr::null_mut());
-        if engine::lua_pcall(main, 1, 0, 0) != engine::LUA_OK {
-            engine::lua_pop(main, 1);
-        }
+        engine::call_bare(main, create::write_inner, std::ptr::null_mut());
     }
 }
 

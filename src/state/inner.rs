@@ -60,6 +60,7 @@ pub(crate) struct LuaInner {
     /// Whether the VM was made, and is closed, by somebody else.
     pub(crate) hosted: Cell<bool>,
     /// What a hosted instance finds out by whether its host closes the VM.
+    #[cfg(lua_ge_54)]
     pub(crate) probe: Cell<Option<Slot>>,
     /// Whether the library `debug` and C modules are barred.
     pub(crate) safe: Cell<bool>,
@@ -96,6 +97,7 @@ impl LuaInner {
             frame: Cell::new(0),
             infallible_memory: Cell::new(false),
             hosted: Cell::new(false),
+            #[cfg(lua_ge_54)]
             probe: Cell::new(None),
             safe: Cell::new(true),
             globals: Cell::new(None),
@@ -129,7 +131,7 @@ impl LuaInner {
     ) {
         self.state.set(state);
         self.main_state.set(main);
-        self.infallible_memory.set(infallible);
+        self.set_infallible_memory(infallible);
         self.alive.store(true, Ordering::Relaxed);
     }
 
@@ -217,8 +219,9 @@ impl LuaInner {
         self.infallible_memory.get()
     }
 
+    /// Has no effect where what can run the collector may raise whatever memory there is.
     pub(crate) fn set_infallible_memory(&self, on: bool) {
-        self.infallible_memory.set(on)
+        self.infallible_memory.set(on && !engine::FINALIZERS_RAISE)
     }
 
     /// The `Lua` lent to callbacks. See I2 for what `'lua` may be.

@@ -23,6 +23,7 @@ mod options;
 mod pcall;
 mod registry;
 mod stdlib;
+#[cfg(lua_ge_54)]
 mod warning;
 
 pub use app_data::{AppDataRef, AppDataRefMut};

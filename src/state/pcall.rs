@@ -32,7 +32,7 @@ unsafe extern "C-unwind" fn pcall(state: *mut engine::lua_State) -> c_int {
         engine::lua_pushboolean(state, 1);
         engine::lua_insert(state, 1);
         let nargs = engine::lua_gettop(state) - 2;
-        let status = engine::lua_pcallk(state, nargs, engine::LUA_MULTRET, 0, 0, Some(finish));
+        let status = engine::lua_pcallk(state, nargs, engine::LUA_MULTRET, 0, 0, Some(go_on));
         finish(state, status, 0)
     }
 }
@@ -49,22 +49,25 @@ unsafe extern "C-unwind" fn xpcall(state: *mut engine::lua_State) -> c_int {
         engine::lua_pushboolean(state, 1);
         engine::lua_pushvalue(state, 1);
         engine::lua_rotate(state, 3, 2);
-        let status =
-            engine::lua_pcallk(state, nargs, engine::LUA_MULTRET, HANDLER, 2, Some(finish));
+        let status = engine::lua_pcallk(state, nargs, engine::LUA_MULTRET, HANDLER, 2, Some(go_on));
         finish(state, status, 2)
     }
 }
 
+engine::continuation! {
+    /// Goes on with either after the called function has yielded.
+    unsafe fn go_on(state, status, skip) {
+        // SAFETY: entered by Lua after `lua_pcallk`.
+        unsafe { finish(state, status, skip as c_int) }
+    }
+}
+
 /// The end of both: `skip` values at the bottom are no results.
-unsafe extern "C-unwind" fn finish(
-    state: *mut engine::lua_State,
-    status: c_int,
-    skip: engine::lua_KContext,
-) -> c_int {
+unsafe fn finish(state: *mut engine::lua_State, status: c_int, skip: c_int) -> c_int {
     // SAFETY: called after `lua_pcallk`, which leaves the error object on top.
     unsafe {
         if status == engine::LUA_OK || status == engine::LUA_YIELD {
-            return engine::lua_gettop(state) - skip as c_int;
+            return engine::lua_gettop(state) - skip;
         }
         if is_panic(state) {
             engine::lua_error(state);

@@ -31,21 +31,36 @@ pub struct StdLib(u32);
 
 impl StdLib {
     /// The library `coroutine`.
+    #[cfg(any(lua_ge_52, feature = "luau"))]
     pub const COROUTINE: StdLib = StdLib(1);
     /// The library `table`.
     pub const TABLE: StdLib = StdLib(1 << 1);
     /// The library `io`.
+    #[cfg(not(feature = "luau"))]
     pub const IO: StdLib = StdLib(1 << 2);
     /// The library `os`.
     pub const OS: StdLib = StdLib(1 << 3);
     /// The library `string`.
     pub const STRING: StdLib = StdLib(1 << 4);
     /// The library `utf8`.
+    #[cfg(any(lua_ge_53, feature = "luau"))]
     pub const UTF8: StdLib = StdLib(1 << 5);
+    /// The library `bit32`, on LuaJIT `bit`.
+    #[cfg(any(feature = "lua52", feature = "luajit", feature = "luau"))]
+    pub const BIT: StdLib = StdLib(1 << 6);
     /// The library `math`.
     pub const MATH: StdLib = StdLib(1 << 7);
     /// The library `package`, with `require`. In safe mode it loads no C modules.
     pub const PACKAGE: StdLib = StdLib(1 << 8);
+    /// The library `buffer`.
+    #[cfg(feature = "luau")]
+    pub const BUFFER: StdLib = StdLib(1 << 9);
+    /// The library `jit`.
+    #[cfg(feature = "luajit")]
+    pub const JIT: StdLib = StdLib(1 << 9);
+    /// The library `ffi`. It reads and writes any memory, so safe instances refuse it.
+    #[cfg(feature = "luajit")]
+    pub const FFI: StdLib = StdLib(1 << 30);
     /// The library `debug`. It can break what Rust relies on, so safe instances refuse it.
     pub const DEBUG: StdLib = StdLib(1 << 31);
     /// No library.
@@ -85,16 +100,30 @@ operator!(BitXor::bitxor, BitXorAssign::bitxor_assign);
 
 type Opener = unsafe extern "C-unwind" fn(*mut engine::lua_State) -> c_int;
 
-const LIBRARIES: [(StdLib, &CStr, Opener); 9] = [
+const LIBRARIES: &[(StdLib, &CStr, Opener)] = &[
+    #[cfg(not(feature = "luau"))]
     (StdLib::PACKAGE, c"package", engine::luaopen_package),
+    #[cfg(any(lua_ge_52, feature = "luau"))]
     (StdLib::COROUTINE, c"coroutine", engine::luaopen_coroutine),
     (StdLib::TABLE, c"table", engine::luaopen_table),
+    #[cfg(not(feature = "luau"))]
     (StdLib::IO, c"io", engine::luaopen_io),
     (StdLib::OS, c"os", engine::luaopen_os),
     (StdLib::STRING, c"string", engine::luaopen_string),
+    #[cfg(any(feature = "lua52", feature = "luau"))]
+    (StdLib::BIT, c"bit32", engine::luaopen_bit32),
+    #[cfg(feature = "luajit")]
+    (StdLib::BIT, c"bit", engine::luaopen_bit),
+    #[cfg(feature = "luau")]
+    (StdLib::BUFFER, c"buffer", engine::luaopen_buffer),
+    #[cfg(any(lua_ge_53, feature = "luau"))]
     (StdLib::UTF8, c"utf8", engine::luaopen_utf8),
     (StdLib::MATH, c"math", engine::luaopen_math),
     (StdLib::DEBUG, c"debug", engine::luaopen_debug),
+    #[cfg(feature = "luajit")]
+    (StdLib::JIT, c"jit", engine::luaopen_jit),
+    #[cfg(feature = "luajit")]
+    (StdLib::FFI, c"ffi", engine::luaopen_ffi),
 ];
 
 impl Lua {
@@ -122,7 +151,7 @@ impl Lua {
 ///
 /// May raise.
 pub(super) unsafe fn open(state: *mut engine::lua_State, libs: StdLib, safe: bool) {
-    for (lib, name, opener) in LIBRARIES {
+    for &(lib, name, opener) in LIBRARIES {
         if libs.contains(lib) {
             // SAFETY: the caller runs protected.
             unsafe {
@@ -160,7 +189,7 @@ pub(super) unsafe fn open_base(state: *mut engine::lua_State) {
 unsafe extern "C-unwind" fn open_barred_package(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called by Lua, and raises nothing before the metatable is back in its place.
     unsafe {
-        engine::lua_rawgeti(state, engine::LUA_REGISTRYINDEX, engine::LUA_RIDX_GLOBALS);
+        engine::push_globals(state);
         let globals = engine::lua_gettop(state);
         if engine::lua_getmetatable(state, globals) == 0 {
             engine::lua_pushnil(state);

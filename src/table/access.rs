@@ -4,8 +4,7 @@ use std::ffi::CStr;
 use std::os::raw::c_int;
 
 use crate::call::failure::pop_error;
-use crate::call::protect::protect;
-use crate::call::traceback::message_handler;
+use crate::call::protect::{self, protect};
 use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
@@ -226,8 +225,6 @@ unsafe fn is_valid_key(state: *mut engine::lua_State, index: c_int) -> bool {
 
 /// Calls `function` protected with copies of the `n` values on top, and leaves its results on top of all.
 ///
-/// Copies, so that nothing has to be moved to make room for the function below its arguments.
-///
 /// # Safety
 ///
 /// `state` is a running state with `n` values on top and `n + 3` free places; `held` counts all that is on top of it.
@@ -240,14 +237,9 @@ pub(super) unsafe fn call_on_copies(
     n: c_int,
     nresults: c_int,
 ) -> Result<()> {
-    // SAFETY: there is room; the copies are those of the `n` values since each push moves them one further down.
+    // SAFETY: passed on.
     unsafe {
-        engine::lua_pushcfunction(state, message_handler);
-        engine::lua_pushcfunction(state, function);
-        for _ in 0..n {
-            engine::lua_pushvalue(state, -n - 2);
-        }
-        let status = engine::lua_pcall(state, n, nresults, -n - 2);
+        let status = protect::call_on_copies(state, function, n, nresults);
         if status != engine::LUA_OK {
             held.add(2);
             held.release(1);

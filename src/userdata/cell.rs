@@ -53,8 +53,8 @@ pub(crate) type Borrower<'a> = dyn FnMut(&dyn erased_serde::Serialize) + 'a;
 /// The alignment that Lua gives to userdata. A value that wants more lies that much further in.
 const ALIGN: usize = 8;
 
-/// User values of each userdata: the first, and a table for the others.
-pub(crate) const USER_VALUES: c_int = 2;
+/// User values of each userdata: the first, and a table for the others. Where there is but one, it is the table.
+pub(crate) const USER_VALUES: c_int = engine::USER_VALUES;
 
 /// Pushes a userdata that holds `value`. If there is no memory, `value` is dropped.
 ///

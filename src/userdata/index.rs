@@ -85,13 +85,11 @@ pub(super) unsafe extern "C-unwind" fn new_index(state: *mut engine::lua_State) 
     }
 }
 
-/// Goes on after what the type has itself has yielded: with `n` results.
-unsafe extern "C-unwind" fn go_on(
-    _: *mut engine::lua_State,
-    _: c_int,
-    n: engine::lua_KContext,
-) -> c_int {
-    n as c_int
+engine::continuation! {
+    /// Goes on after what the type has itself has yielded: with `n` results.
+    unsafe fn go_on(_state, _status, n) {
+        n as c_int
+    }
 }
 
 /// Raises an error about the field whose key is at index 2.

@@ -23,18 +23,25 @@ pub enum MetaMethod {
     /// The operator `-` with one operand.
     Unm,
     /// The operator `//`.
+    #[cfg(any(lua_ge_53, feature = "luau"))]
     IDiv,
     /// The operator `&`.
+    #[cfg(lua_ge_53)]
     BAnd,
     /// The operator `|`.
+    #[cfg(lua_ge_53)]
     BOr,
     /// The operator `~` with two operands.
+    #[cfg(lua_ge_53)]
     BXor,
     /// The operator `~` with one operand.
+    #[cfg(lua_ge_53)]
     BNot,
     /// The operator `<<`.
+    #[cfg(lua_ge_53)]
     Shl,
     /// The operator `>>`.
+    #[cfg(lua_ge_53)]
     Shr,
     /// The operator `..`.
     Concat,
@@ -55,8 +62,16 @@ pub enum MetaMethod {
     /// What `tostring` and `print` show.
     ToString,
     /// What `pairs` returns.
+    #[cfg(any(lua_ge_52, feature = "luajit52"))]
     Pairs,
+    /// What `ipairs` returns.
+    #[cfg(any(feature = "lua52", feature = "luajit52"))]
+    IPairs,
+    /// What `for … in` goes over.
+    #[cfg(feature = "luau")]
+    Iter,
     /// What happens when a variable declared `<close>` goes out of scope.
+    #[cfg(lua_ge_54)]
     Close,
     /// The name of the type, as messages of errors show it.
     #[doc(hidden)]
@@ -74,12 +89,19 @@ impl MetaMethod {
             MetaMethod::Mod => "__mod",
             MetaMethod::Pow => "__pow",
             MetaMethod::Unm => "__unm",
+            #[cfg(any(lua_ge_53, feature = "luau"))]
             MetaMethod::IDiv => "__idiv",
+            #[cfg(lua_ge_53)]
             MetaMethod::BAnd => "__band",
+            #[cfg(lua_ge_53)]
             MetaMethod::BOr => "__bor",
+            #[cfg(lua_ge_53)]
             MetaMethod::BXor => "__bxor",
+            #[cfg(lua_ge_53)]
             MetaMethod::BNot => "__bnot",
+            #[cfg(lua_ge_53)]
             MetaMethod::Shl => "__shl",
+            #[cfg(lua_ge_53)]
             MetaMethod::Shr => "__shr",
             MetaMethod::Concat => "__concat",
             MetaMethod::Len => "__len",
@@ -90,7 +112,13 @@ impl MetaMethod {
             MetaMethod::NewIndex => "__newindex",
             MetaMethod::Call => "__call",
             MetaMethod::ToString => "__tostring",
+            #[cfg(any(lua_ge_52, feature = "luajit52"))]
             MetaMethod::Pairs => "__pairs",
+            #[cfg(any(feature = "lua52", feature = "luajit52"))]
+            MetaMethod::IPairs => "__ipairs",
+            #[cfg(feature = "luau")]
+            MetaMethod::Iter => "__iter",
+            #[cfg(lua_ge_54)]
             MetaMethod::Close => "__close",
             MetaMethod::Type => "__name",
         }

@@ -1,7 +1,7 @@
 //! User values: Lua values that a userdata carries.
 //!
-//! The first lies in the userdata itself. All others lie in a table, which the userdata has once it is needed: numbered ones
-//! under their number, named ones under their name.
+//! The first lies in the userdata itself, if Lua gives it two places. All others lie in a table, which the userdata has once it
+//! is needed: numbered ones under their number, named ones under their name.
 
 use std::os::raw::c_int;
 
@@ -17,6 +17,8 @@ use crate::value::{FromLua, IntoLua};
 const MAX: usize = 65535;
 /// Where the table of the other values lies.
 const TABLE: c_int = super::cell::USER_VALUES;
+/// The number of the user value that lies in the userdata itself; 0 if the table is all there is.
+const FIRST: usize = (TABLE - 1) as usize;
 
 impl<'lua> AnyUserData<'lua> {
     /// Sets the first user value: short for [`AnyUserData::set_nth_user_value`] with 1.
@@ -63,7 +65,7 @@ impl<'lua> AnyUserData<'lua> {
             let mut held = Held::new(state);
             self.0.push();
             held.add(1);
-            if n == 1 {
+            if n == FIRST {
                 value.push_into_stack(lua)?;
                 engine::lua_setiuservalue(state, -2, 1);
                 return Ok(());
@@ -92,7 +94,7 @@ impl<'lua> AnyUserData<'lua> {
             let mut held = Held::new(state);
             self.0.push();
             held.add(1);
-            if n == 1 {
+            if n == FIRST {
                 engine::lua_getiuservalue(state, -1, 1);
             } else if engine::lua_getiuservalue(state, -1, TABLE) == engine::LUA_TTABLE {
                 engine::lua_rawgeti(state, -1, n as engine::lua_Integer);

@@ -16,7 +16,10 @@ impl Value<'_> {
         match self {
             Value::Integer(i) => Some(*i),
             Value::Number(n) if n.floor() == *n => num_traits::cast(*n),
-            Value::String(string) => string.read_number(engine::lua_tointegerx),
+            Value::String(string) => string.read_number(|state, index, is_number| {
+                // SAFETY: a read of the text of a string.
+                unsafe { engine::lua_tointegerx(state, index, is_number) as Integer }
+            }),
             _ => None,
         }
     }
@@ -26,22 +29,24 @@ impl Value<'_> {
         match self {
             Value::Integer(i) => Some(*i as Number),
             Value::Number(n) => Some(*n),
-            Value::String(string) => string.read_number(engine::lua_tonumberx),
+            Value::String(string) => string.read_number(|state, index, is_number| {
+                // SAFETY: a read of the text of a string.
+                unsafe { engine::lua_tonumberx(state, index, is_number) }
+            }),
             _ => None,
         }
     }
 }
 
-type Read<N> = unsafe extern "C-unwind" fn(*mut engine::lua_State, c_int, *mut c_int) -> N;
-
 impl String<'_> {
-    fn read_number<N>(&self, read: Read<N>) -> Option<N> {
+    fn read_number<N>(
+        &self,
+        read: impl FnOnce(*mut engine::lua_State, c_int, &mut c_int) -> N,
+    ) -> Option<N> {
         let mut is_number = 0;
-        // SAFETY: both functions that come here only read the text of a string.
-        let number = unsafe {
-            let (thread, index) = self.0.peek();
-            read(thread, index, &mut is_number)
-        };
+        // SAFETY: what is done there only reads.
+        let (thread, index) = unsafe { self.0.peek() };
+        let number = read(thread, index, &mut is_number);
         (is_number != 0).then_some(number)
     }
 }

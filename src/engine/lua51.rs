@@ -1,0 +1,331 @@
+//! Lua 5.1 and LuaJIT: numbers are floats; functions have an environment; a C function is always an object of the
+//! collector; the stack of a thread ends at 8,000 values; C functions cannot be yielded over.
+
+use std::os::raw::{c_int, c_void};
+
+pub(crate) use ffi::*;
+
+pub(crate) const USER_VALUES: c_int = 1;
+pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
+/// The LuaJIT that is built from source has ended errors in finalizers where they are raised since 2023. One of the system
+/// may be older.
+pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", feature = "vendored")));
+pub(crate) const REF_BITS: u32 = 9;
+
+#[allow(non_camel_case_types)]
+pub(crate) type lua_KContext = isize;
+#[allow(non_camel_case_types)]
+type lua_KFunction = unsafe extern "C-unwind" fn(*mut lua_State, c_int, lua_KContext) -> c_int;
+
+pub(crate) const LUA_OPEQ: c_int = 0;
+
+pub(crate) unsafe fn lua_newuserdatauv(
+    state: *mut lua_State,
+    size: usize,
+    _uservalues: c_int,
+) -> *mut c_void {
+    // SAFETY: passed on.
+    unsafe { lua_newuserdata(state, size) }
+}
+
+/// A calls that cannot be yielded over.
+pub(crate) unsafe fn lua_callk(
+    state: *mut lua_State,
+    nargs: c_int,
+    nresults: c_int,
+    _context: lua_KContext,
+    _k: Option<lua_KFunction>,
+) {
+    // SAFETY: passed on.
+    unsafe { lua_call(state, nargs, nresults) }
+}
+
+/// As [`lua_callk`].
+pub(crate) unsafe fn lua_pcallk(
+    state: *mut lua_State,
+    nargs: c_int,
+    nresults: c_int,
+    handler: c_int,
+    _context: lua_KContext,
+    _k: Option<lua_KFunction>,
+) -> c_int {
+    // SAFETY: passed on.
+    unsafe { lua_pcall(state, nargs, nresults, handler) }
+}
+
+pub(crate) unsafe fn lua_compare(state: *mut lua_State, a: c_int, b: c_int, op: c_int) -> c_int {
+    debug_assert_eq!(op, LUA_OPEQ);
+    // SAFETY: passed on.
+    unsafe { lua_equal(state, a, b) }
+}
+
+/// Needs one free place, and no more.
+#[inline(always)]
+pub(crate) unsafe fn lua_copy(state: *mut lua_State, from: c_int, to: c_int) {
+    // SAFETY: passed on; `to` is no index from the top.
+    unsafe {
+        debug_assert!(to > 0);
+        lua_pushvalue(state, from);
+        lua_replace(state, to);
+    }
+}
+
+/// The field at `n`, which may be any integer.
+#[inline(always)]
+pub(crate) unsafe fn lua_rawgeti(state: *mut lua_State, index: c_int, n: lua_Integer) -> c_int {
+    // SAFETY: passed on. A number is no object of the collector.
+    unsafe {
+        if let Ok(n) = c_int::try_from(n) {
+            lua_rawgeti_(state, index, n);
+            return lua_type(state, -1);
+        }
+        let index = lua_absindex(state, index);
+        lua_pushnumber(state, n as lua_Number);
+        lua_rawget(state, index)
+    }
+}
+
+/// The field at `n`, which may be any integer.
+#[inline(always)]
+pub(crate) unsafe fn lua_rawseti(state: *mut lua_State, index: c_int, n: lua_Integer) {
+    // SAFETY: passed on.
+    unsafe {
+        if let Ok(n) = c_int::try_from(n) {
+            return lua_rawseti_(state, index, n);
+        }
+        let index = lua_absindex(state, index);
+        lua_pushnumber(state, n as lua_Number);
+        lua_insert(state, -2);
+        lua_rawset(state, index)
+    }
+}
+
+/// As that of the bindings, without a check of the stack, which may raise. Needs one free place.
+#[inline(always)]
+pub(crate) unsafe fn lua_rawsetp(state: *mut lua_State, index: c_int, key: *const c_void) {
+    // SAFETY: passed on.
+    unsafe {
+        let index = lua_absindex(state, index);
+        lua_pushlightuserdata(state, key as *mut c_void);
+        lua_insert(state, -2);
+        lua_rawset(state, index)
+    }
+}
+
+/// Without a check of the stack. Needs two free places.
+pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
+    // SAFETY: passed on: the values from `index` on are turned by one step at a time.
+    unsafe {
+        let index = lua_absindex(state, index);
+        if n >= 0 {
+            for _ in 0..n {
+                lua_insert(state, index);
+            }
+        } else {
+            for _ in n..0 {
+                lua_pushvalue(state, index);
+                lua_remove(state, index);
+            }
+        }
+    }
+}
+
+/// Pushes the table of globals of `state`.
+///
+/// # Safety
+///
+/// There is room for one value.
+pub(crate) unsafe fn push_globals(state: *mut lua_State) {
+    // SAFETY: passed on.
+    unsafe { lua_pushvalue(state, LUA_GLOBALSINDEX) }
+}
+
+/// Not told by this Lua.
+pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
+    // A tail call is a level of its own, which nothing is known about.
+    debug.event == LUA_HOOKTAILCALL
+}
+
+/// A reference thread gets its whole stack when it is made. To make the stack of a thread larger that is not running may raise
+/// an error that nothing catches, and can run finalizers on that thread; so it is done while the thread is still nobody's, by
+/// running it: it fills its stack and yields, for good. LuaJIT's collector takes away what lies unused above the top of a
+/// stack, so the top stays where it is.
+pub(crate) const WHOLE_THREADS: bool = true;
+
+/// Puts the function onto `thread` that [`make_whole`] runs.
+///
+/// # Safety
+///
+/// May raise.
+pub(crate) unsafe fn prepare_whole_thread(state: *mut lua_State, thread: *mut lua_State) {
+    // SAFETY: the caller runs protected.
+    unsafe {
+        lua_pushcfunction(state, fill);
+        lua_xmove(state, thread, 1);
+    }
+}
+
+/// Makes the stack of `thread` reach to `height`, with nil in all places and `spare` more above, and returns whether there was
+/// memory for that.
+///
+/// # Safety
+///
+/// [`prepare_whole_thread`] has been called for `thread`, and nothing else done with it. `from` is the running state.
+pub(crate) unsafe fn make_whole(
+    thread: *mut lua_State,
+    from: *mut lua_State,
+    height: c_int,
+    spare: c_int,
+) -> bool {
+    // SAFETY: a coroutine that has not begun, with room for `LUA_MINSTACK` values.
+    unsafe {
+        lua_pushinteger(thread, lua_Integer::from(height + spare));
+        let mut nresults = 0;
+        if lua_resume(thread, from, 1, &mut nresults) != LUA_YIELD {
+            return false;
+        }
+        lua_settop(thread, height);
+        true
+    }
+}
+
+/// Yields as many nils as its argument says.
+unsafe extern "C-unwind" fn fill(state: *mut lua_State) -> c_int {
+    // SAFETY: called by Lua, in a coroutine. Nothing here needs a drop.
+    unsafe {
+        let height = lua_tointeger(state, 1) as c_int;
+        lua_settop(state, 0);
+        luaL_checkstack(state, height, c"no stack".as_ptr());
+        lua_settop(state, height);
+        lua_yield(state, height)
+    }
+}
+
+/// The thread that stands for the main thread of the VM of `state`: `state` itself, which this Lua cannot tell from others.
+pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
+    state
+}
+
+/// Calls `function` protected, with `argument` as its only argument and no message handler, and returns whether it raised
+/// nothing.
+///
+/// # Safety
+///
+/// `state` is a running state with a free place.
+pub(crate) unsafe fn call_bare(
+    state: *mut lua_State,
+    function: lua_CFunction,
+    argument: *mut c_void,
+) -> bool {
+    // SAFETY: `lua_cpcall` makes the function's object protected.
+    unsafe {
+        let status = lua_cpcall(state, function, argument);
+        if status != LUA_OK {
+            lua_pop(state, 1);
+        }
+        status == LUA_OK
+    }
+}
+
+/// Pushes the environment of the function at `index`, if it is one of Lua's, and returns whether it is.
+///
+/// # Safety
+///
+/// There is a function at `index`, and room for one value.
+pub(crate) unsafe fn push_environment(state: *mut lua_State, index: c_int) -> bool {
+    // SAFETY: reading an environment does not raise.
+    unsafe {
+        if lua_iscfunction(state, index) != 0 {
+            return false;
+        }
+        lua_getfenv(state, index);
+        true
+    }
+}
+
+/// Makes the table at 2 the environment of the function at 1, and returns whether that is one of Lua's.
+///
+/// # Safety
+///
+/// There are these values, and a free place.
+pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
+    // SAFETY: setting the environment of a function does not raise.
+    unsafe {
+        if lua_iscfunction(state, 1) != 0 {
+            return false;
+        }
+        lua_pushvalue(state, 2);
+        lua_setfenv(state, 1);
+        true
+    }
+}
+
+/// Makes the table on top, which is popped, the environment of the function below it, which was just loaded.
+///
+/// # Safety
+///
+/// There are these values.
+pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
+    // SAFETY: as above.
+    unsafe { lua_setfenv(state, -2) };
+}
+
+pub(crate) unsafe fn lua_yieldk(
+    state: *mut lua_State,
+    nresults: c_int,
+    _context: lua_KContext,
+    _k: Option<lua_KFunction>,
+) -> c_int {
+    // SAFETY: passed on.
+    unsafe { lua_yield(state, nresults) }
+}
+
+/// Whether `state` may be able to yield: this Lua does not tell more.
+pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
+    // SAFETY: one value is pushed and popped; every C function has room for it.
+    unsafe {
+        let is_main = lua_pushthread(state);
+        lua_pop(state, 1);
+        c_int::from(is_main == 0)
+    }
+}
+
+/// The key that tells the user value of a userdata from any other environment that it may have.
+static USER_VALUE: u8 = 0;
+
+fn user_value_key() -> *const c_void {
+    &USER_VALUE as *const u8 as *const c_void
+}
+
+/// The user value is a table in the place of the environment, which every userdata has.
+pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c_int) -> c_int {
+    debug_assert_eq!(n, 1);
+    // SAFETY: raw reads; there is room for two values.
+    unsafe {
+        lua_getfenv(state, index);
+        let is_ours = lua_rawgetp(state, -1, user_value_key()) != LUA_TNIL;
+        lua_pop(state, 1);
+        if !is_ours {
+            lua_pop(state, 1);
+            lua_pushnil(state);
+        }
+        lua_type(state, -1)
+    }
+}
+
+/// The value on top is a table that has room for one more field, or nil.
+pub(crate) unsafe fn lua_setiuservalue(state: *mut lua_State, index: c_int, n: c_int) {
+    debug_assert_eq!(n, 1);
+    // SAFETY: the table has room, so setting the field takes no memory. There is room for two values.
+    unsafe {
+        let index = lua_absindex(state, index);
+        if lua_type(state, -1) == LUA_TTABLE {
+            lua_pushboolean(state, 1);
+            lua_rawsetp(state, -2, user_value_key());
+        } else {
+            lua_pop(state, 1);
+            push_globals(state);
+        }
+        lua_setfenv(state, index);
+    }
+}

@@ -1,0 +1,50 @@
+//! Lua 5.2: numbers are floats; the one user value of a userdata is a table; errors in finalizers come out where the
+//! collector ran.
+
+use std::os::raw::{c_int, c_void};
+
+pub(crate) use super::since52::*;
+pub(crate) use ffi::*;
+
+pub(crate) const USER_VALUES: c_int = 1;
+pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
+pub(crate) const FINALIZERS_RAISE: bool = true;
+pub(crate) const REF_BITS: u32 = 16;
+
+pub(crate) unsafe fn lua_newuserdatauv(
+    state: *mut lua_State,
+    size: usize,
+    _uservalues: c_int,
+) -> *mut c_void {
+    // SAFETY: passed on.
+    unsafe { lua_newuserdata(state, size) }
+}
+
+pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c_int) -> c_int {
+    debug_assert_eq!(n, 1);
+    // SAFETY: passed on.
+    unsafe { lua_getuservalue(state, index) }
+}
+
+/// The value on top is a table or nil.
+pub(crate) unsafe fn lua_setiuservalue(state: *mut lua_State, index: c_int, n: c_int) {
+    debug_assert_eq!(n, 1);
+    // SAFETY: passed on.
+    unsafe { lua_setuservalue(state, index) }
+}
+
+#[allow(non_snake_case)]
+pub(crate) unsafe fn luaL_len(state: *mut lua_State, index: c_int) -> lua_Integer {
+    // SAFETY: passed on.
+    unsafe { lua_Integer::from(ffi::luaL_len(state, index)) }
+}
+
+/// Whether `state` may be able to yield: this Lua does not tell more.
+pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
+    // SAFETY: one value is pushed and popped; every C function has room for it.
+    unsafe {
+        let is_main = lua_pushthread(state);
+        lua_pop(state, 1);
+        c_int::from(is_main == 0)
+    }
+}

@@ -1,0 +1,141 @@
+//! What all Luas since 5.2 have in common: globals and the main thread lie in the registry, functions have their environment
+//! in an upvalue, a C function without upvalues is a plain value, and `lua_checkstack` raises nothing.
+
+use std::ffi::CStr;
+use std::os::raw::{c_int, c_void};
+
+use ffi::*;
+
+/// Pushes the table of globals.
+///
+/// # Safety
+///
+/// There is room for one value.
+pub(crate) unsafe fn push_globals(state: *mut lua_State) {
+    // SAFETY: a plain entry of the registry.
+    unsafe { lua_rawgeti(state, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS) };
+}
+
+pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
+    debug.istailcall != 0
+}
+
+/// Whether a reference thread gets its whole stack when it is made: see `lua51.rs`.
+pub(crate) const WHOLE_THREADS: bool = false;
+
+pub(crate) unsafe fn prepare_whole_thread(_state: *mut lua_State, _thread: *mut lua_State) {}
+
+pub(crate) unsafe fn make_whole(
+    _thread: *mut lua_State,
+    _from: *mut lua_State,
+    _height: c_int,
+    _spare: c_int,
+) -> bool {
+    true
+}
+
+/// The main thread of the VM of `state`.
+///
+/// # Safety
+///
+/// There is room for one value.
+pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
+    // SAFETY: every registry has the main thread there.
+    unsafe {
+        lua_rawgeti(state, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+        let main = lua_tothread(state, -1);
+        lua_pop(state, 1);
+        main
+    }
+}
+
+/// Calls `function` protected, with `argument` as its only argument and no message handler, and returns whether it raised
+/// nothing.
+///
+/// # Safety
+///
+/// `state` is a running state with two free places.
+pub(crate) unsafe fn call_bare(
+    state: *mut lua_State,
+    function: lua_CFunction,
+    argument: *mut c_void,
+) -> bool {
+    // SAFETY: neither push takes memory.
+    unsafe {
+        lua_pushcfunction(state, function);
+        lua_pushlightuserdata(state, argument);
+        let status = lua_pcall(state, 1, 0, 0);
+        if status != LUA_OK {
+            lua_pop(state, 1);
+        }
+        status == LUA_OK
+    }
+}
+
+/// Pushes the environment of the function at `index`, if it has one, and returns whether it has.
+///
+/// # Safety
+///
+/// There is a function at `index`, and room for one value.
+pub(crate) unsafe fn push_environment(state: *mut lua_State, index: c_int) -> bool {
+    // SAFETY: passed on.
+    unsafe { find_environment(state, index).is_some() }
+}
+
+/// Makes the table at 2 the environment of the function at 1, and returns whether it has one.
+///
+/// # Safety
+///
+/// May raise. There are these values, and `LUA_MINSTACK` free places.
+pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
+    // SAFETY: the caller runs protected. The chunk that is loaded is a function with one upvalue, which nobody else shares.
+    unsafe {
+        let Some(n) = find_environment(state, 1) else {
+            return false;
+        };
+        if luaL_loadstring(state, c"".as_ptr()) != LUA_OK {
+            lua_error(state);
+        }
+        lua_pushvalue(state, 2);
+        lua_setupvalue(state, -2, 1);
+        lua_upvaluejoin(state, 1, n, -1, 1);
+        true
+    }
+}
+
+/// Makes the table on top, which is popped, the environment of the function below it, which was just loaded.
+///
+/// # Safety
+///
+/// There are these values.
+pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
+    // SAFETY: setting an upvalue does not raise; that of a main function is its environment.
+    unsafe {
+        if lua_setupvalue(state, -2, 1).is_null() {
+            // A binary chunk of a function without upvalues, which needs no environment.
+            lua_pop(state, 1);
+        }
+    }
+}
+
+/// Looks for the upvalue that holds the environment of the function at `index`. Pushes it and returns its number if there
+/// is one.
+unsafe fn find_environment(state: *mut lua_State, index: c_int) -> Option<c_int> {
+    // SAFETY: reading upvalues does not raise.
+    unsafe {
+        if lua_iscfunction(state, index) != 0 {
+            return None;
+        }
+        for n in 1.. {
+            let name = lua_getupvalue(state, index, n);
+            if name.is_null() {
+                break;
+            }
+            if CStr::from_ptr(name) == c"_ENV" {
+                return Some(n);
+            }
+            lua_pop(state, 1);
+        }
+        None
+    }
+}
