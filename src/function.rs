@@ -339,6 +339,7 @@ impl<'lua> Function<'lua> {
     /// The function as a binary chunk, empty for a function of C or Rust.
     ///
     /// With `strip` the chunk has no names and lines for debugging in it.
+    #[cfg(not(feature = "luau"))]
     pub fn dump(&self, strip: bool) -> Vec<u8> {
         unsafe extern "C-unwind" fn append(
             _: *mut engine::lua_State,

@@ -104,9 +104,11 @@ pub use crate::scope::Scope;
 pub use crate::serde::{
     de::Options as DeserializeOptions, ser::Options as SerializeOptions, LuaSerdeExt,
 };
+#[cfg(not(feature = "luau"))]
+pub use crate::state::HookTriggers;
 pub use crate::state::{
-    AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode,
-    HookTriggers, Lua, LuaOptions, StdLib,
+    AppDataRef, AppDataRefMut, Debug, DebugEvent, DebugNames, DebugSource, DebugStack, GCMode, Lua,
+    LuaOptions, StdLib,
 };
 pub use crate::string::String;
 pub use crate::table::{Table, TableExt, TablePairs, TableSequence};
@@ -122,6 +124,10 @@ pub use crate::value::{
 pub use ffi::{self, lua_CFunction, lua_State};
 
 /// The integer type of Lua.
+#[cfg(not(feature = "luau"))]
 pub type Integer = ffi::lua_Integer;
+/// The integer type of Luau.
+#[cfg(feature = "luau")]
+pub type Integer = i32;
 /// The floating-point type of Lua.
 pub type Number = ffi::lua_Number;

@@ -197,10 +197,8 @@ from! {
     i8 => Integer,
     i16 => Integer,
     i32 => Integer,
-    i64 => Integer,
     u8 => Integer,
     u16 => Integer,
-    u32 => Integer,
     f32 => Number,
     f64 => Number,
     OwnedString => String,
@@ -210,6 +208,22 @@ from! {
     OwnedAnyUserData => UserData,
     Error => Error,
 }
+
+macro_rules! from_large {
+    ($($Int:ty)*) => {$(
+        /// A number that is no [`Integer`](crate::Integer) of this Lua becomes a [`Number`](crate::Number).
+        impl From<$Int> for OwnedValue {
+            fn from(value: $Int) -> Self {
+                match num_traits::cast(value) {
+                    Some(integer) => OwnedValue::Integer(integer),
+                    None => OwnedValue::Number(value as crate::Number),
+                }
+            }
+        }
+    )*};
+}
+
+from_large!(u32 i64);
 
 impl From<()> for OwnedValue {
     fn from(_: ()) -> Self {

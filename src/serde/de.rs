@@ -234,7 +234,7 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
             Node::Nil => visitor.visit_unit(),
             Node::Null => visitor.visit_none(),
             Node::Boolean(b) => visitor.visit_bool(b),
-            Node::Integer(i) => visitor.visit_i64(i),
+            Node::Integer(i) => visitor.visit_i64(i.into()),
             Node::Number(n) => visitor.visit_f64(n),
             Node::String(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => visitor.visit_str(text),

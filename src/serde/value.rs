@@ -125,7 +125,7 @@ impl Serialize for Node<'_> {
             Node::Nil => serializer.serialize_unit(),
             Node::Null => serializer.serialize_none(),
             Node::Boolean(b) => serializer.serialize_bool(b),
-            Node::Integer(i) => serializer.serialize_i64(i),
+            Node::Integer(i) => serializer.serialize_i64(i.into()),
             Node::Number(n) => serializer.serialize_f64(n),
             Node::String(bytes) => serialize_bytes(bytes, serializer),
             Node::Table(place) if place.is_list() => serialize_list(place, serializer),

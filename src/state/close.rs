@@ -44,6 +44,7 @@ pub(super) fn forget_vm(inner: &LuaInner) {
     inner.keys.clear();
     inner.slots.clear();
     inner.types.clear();
+    #[cfg(not(feature = "luau"))]
     inner.hooks.clear();
     inner.app_data.clear();
     #[cfg(feature = "async")]

@@ -72,6 +72,7 @@ pub struct Debug<'lua> {
 
 enum Record {
     /// Asked from Lua when wanted: the function is running as long as the `Debug` can live.
+    #[cfg(not(feature = "luau"))]
     Live {
         state: *mut engine::lua_State,
         record: *mut engine::lua_Debug,
@@ -81,8 +82,10 @@ enum Record {
 }
 
 struct Snapshot {
+    #[cfg(not(feature = "luau"))]
     event: c_int,
     line: i32,
+    #[cfg(not(feature = "luau"))]
     tail_call: bool,
     stack: DebugStack,
     names: DebugNames<'static>,
@@ -130,6 +133,7 @@ impl<'lua> Debug<'lua> {
     /// # Safety
     ///
     /// `record` and the function it is about are there as long as `'lua`.
+    #[cfg(not(feature = "luau"))]
     pub(super) unsafe fn in_hook(
         state: *mut engine::lua_State,
         record: *mut engine::lua_Debug,
@@ -141,8 +145,10 @@ impl<'lua> Debug<'lua> {
     }
 
     /// The event that the hook was called for.
+    #[cfg(not(feature = "luau"))]
     pub fn event(&self) -> DebugEvent {
         let event = match &self.record {
+            #[cfg(not(feature = "luau"))]
             // SAFETY: `in_hook`.
             Record::Live { record, .. } => unsafe { (**record).event },
             Record::Read(snapshot) => snapshot.event,
@@ -160,6 +166,7 @@ impl<'lua> Debug<'lua> {
     /// How the function is named.
     pub fn names(&self) -> DebugNames<'_> {
         match &self.record {
+            #[cfg(not(feature = "luau"))]
             // SAFETY: `in_hook`; the name is a string of the running program.
             Record::Live { state, record } => unsafe { names(&ask(*state, *record, c"n")) },
             Record::Read(snapshot) => DebugNames {
@@ -172,6 +179,7 @@ impl<'lua> Debug<'lua> {
     /// Where the function comes from.
     pub fn source(&self) -> DebugSource<'_> {
         match &self.record {
+            #[cfg(not(feature = "luau"))]
             // SAFETY: `in_hook`; the source is a string of the running function.
             Record::Live { state, record } => unsafe { source(&ask(*state, *record, c"S")) },
             Record::Read(snapshot) => DebugSource {
@@ -185,6 +193,7 @@ impl<'lua> Debug<'lua> {
     /// The line that is running, -1 if there is none.
     pub fn curr_line(&self) -> i32 {
         match &self.record {
+            #[cfg(not(feature = "luau"))]
             // SAFETY: `in_hook`.
             Record::Live { state, record } => unsafe { ask(*state, *record, c"l") }.currentline,
             Record::Read(snapshot) => snapshot.line,
@@ -192,8 +201,10 @@ impl<'lua> Debug<'lua> {
     }
 
     /// Whether the function was called by a tail call.
+    #[cfg(not(feature = "luau"))]
     pub fn is_tail_call(&self) -> bool {
         match &self.record {
+            #[cfg(not(feature = "luau"))]
             // SAFETY: `in_hook`.
             Record::Live { state, record } => {
                 engine::is_tail_call(&unsafe { ask(*state, *record, c"t") })
@@ -205,6 +216,7 @@ impl<'lua> Debug<'lua> {
     /// The numbers of the function's upvalues and parameters.
     pub fn stack(&self) -> DebugStack {
         match &self.record {
+            #[cfg(not(feature = "luau"))]
             // SAFETY: `in_hook`.
             Record::Live { state, record } => stack(&unsafe { ask(*state, *record, c"u") }),
             Record::Read(snapshot) => snapshot.stack,
@@ -222,8 +234,10 @@ impl Snapshot {
             let record = ask(state, record, c"nSltu");
             let (names, source) = (names(&record), source(&record));
             Snapshot {
+                #[cfg(not(feature = "luau"))]
                 event: record.event,
                 line: record.currentline,
+                #[cfg(not(feature = "luau"))]
                 tail_call: engine::is_tail_call(&record),
                 stack: stack(&record),
                 names: DebugNames {

@@ -32,6 +32,7 @@ use crate::handle::unref::UnrefQueue;
 use crate::state::app_data::AppData;
 use crate::state::close::Late;
 use crate::state::count::Count;
+#[cfg(not(feature = "luau"))]
 use crate::state::hook::Hooks;
 use crate::state::memory::Memory;
 use crate::userdata::types::TypeMap;
@@ -76,6 +77,7 @@ pub(crate) struct LuaInner {
     pub(crate) types: TypeMap,
     pub(crate) memory: Memory,
     pub(crate) app_data: AppData,
+    #[cfg(not(feature = "luau"))]
     pub(crate) hooks: Hooks,
     #[cfg(feature = "serialize")]
     pub(crate) serde: crate::serde::SerdeState,
@@ -110,6 +112,7 @@ impl LuaInner {
             types: TypeMap::default(),
             memory: Memory::new(),
             app_data: AppData::default(),
+            #[cfg(not(feature = "luau"))]
             hooks: Hooks::default(),
             #[cfg(feature = "serialize")]
             serde: Default::default(),

@@ -13,6 +13,7 @@ mod debug;
 mod exit;
 mod gc;
 mod globals;
+#[cfg(not(feature = "luau"))]
 pub(crate) mod hook;
 pub(crate) mod host_close;
 mod hosted;
@@ -29,6 +30,7 @@ mod warning;
 pub use app_data::{AppDataRef, AppDataRefMut};
 pub use debug::{Debug, DebugEvent, DebugNames, DebugSource, DebugStack};
 pub use gc::GCMode;
+#[cfg(not(feature = "luau"))]
 pub use hook::HookTriggers;
 pub use options::LuaOptions;
 pub use stdlib::StdLib;

@@ -155,8 +155,12 @@ pub(super) unsafe fn open(state: *mut engine::lua_State, libs: StdLib, safe: boo
         if libs.contains(lib) {
             // SAFETY: the caller runs protected.
             unsafe {
-                let barred = safe && lib == StdLib::PACKAGE;
-                let opener = if barred { open_barred_package } else { opener };
+                #[cfg(not(feature = "luau"))]
+                let opener = if safe && lib == StdLib::PACKAGE {
+                    open_barred_package
+                } else {
+                    opener
+                };
                 let opener = if lib == StdLib::OS {
                     super::exit::open_os
                 } else {
@@ -182,6 +186,7 @@ pub(super) unsafe fn open_base(state: *mut engine::lua_State) {
     }
 }
 
+#[cfg(not(feature = "luau"))]
 /// Opens the library `package` without what loads C modules.
 ///
 /// A program may have run before, and must not get hold of that in between: `luaopen_package` sets the global `require`, so
@@ -208,6 +213,7 @@ unsafe extern "C-unwind" fn open_barred_package(state: *mut engine::lua_State) -
     1
 }
 
+#[cfg(not(feature = "luau"))]
 /// Takes the loading of C modules out of the library `package`, which is on top and was just opened.
 unsafe fn bar_c_modules(state: *mut engine::lua_State) {
     // SAFETY: runs protected. Searchers 3 and 4 are those for C modules. The fields are there, so nothing is allocated and no
@@ -224,6 +230,7 @@ unsafe fn bar_c_modules(state: *mut engine::lua_State) {
     }
 }
 
+#[cfg(not(feature = "luau"))]
 unsafe extern "C-unwind" fn loadlib_barred(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua.
     unsafe {
@@ -235,6 +242,7 @@ unsafe extern "C-unwind" fn loadlib_barred(state: *mut engine::lua_State) -> c_i
     }
 }
 
+#[cfg(not(feature = "luau"))]
 unsafe extern "C-unwind" fn searcher_barred(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua, as the library `package` enters its searchers.
     unsafe { engine::lua_pushstring(state, c"\n\tcan't load C modules in safe mode".as_ptr()) };
