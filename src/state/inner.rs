@@ -74,6 +74,8 @@ pub(crate) struct LuaInner {
     pub(crate) unref: UnrefQueue,
     pub(crate) late: Late,
     pub(crate) internals: Internals,
+    #[cfg(waits_in_lua)]
+    pub(crate) lua_side: crate::call::lua_side::LuaSide,
     pub(crate) types: TypeMap,
     pub(crate) memory: Memory,
     pub(crate) app_data: AppData,
@@ -109,6 +111,8 @@ impl LuaInner {
             unref: UnrefQueue::new(),
             late: Late::default(),
             internals: Internals::new(),
+            #[cfg(waits_in_lua)]
+            lua_side: Default::default(),
             types: TypeMap::default(),
             memory: Memory::new(),
             app_data: AppData::default(),
