@@ -67,6 +67,8 @@ where
         unsafe { host_close::notice(instance, state) };
         let frame = instance.enter_frame();
         let outcome = catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
+        // SAFETY: the frame is still that of this function.
+        unsafe { instance.bury() };
         drop(frame);
         instance.switch_state(outer);
         match outcome {
