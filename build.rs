@@ -68,6 +68,8 @@ const LUA_VERSION: u32 = if cfg!(feature = "lua55") {
 /// - `continuations`: a C function can be yielded over if it says how to go on (`lua_callk`, `lua_yieldk`).
 /// - `waits_in_lua`: in no way; what has to wait does so in a function of Lua's.
 /// - `light_functions`: a C function without upvalues is a plain value, so pushing one takes no memory.
+/// - `finalizers`: userdata are finalized by `__gc`, which finds a working VM. Without, the sweep drops what is in them, and
+///   nothing may touch the VM meanwhile.
 /// - `raising_checkstack`: `lua_checkstack` raises an error where there is no memory for the stack.
 const CFGS: [(&str, bool); 7] = [
     ("lua_ge_52", LUA_VERSION >= 502),
@@ -79,6 +81,7 @@ const CFGS: [(&str, bool); 7] = [
         cfg!(any(feature = "lua51", feature = "luajit")),
     ),
     ("light_functions", LUA_VERSION >= 502),
+    ("finalizers", cfg!(not(feature = "luau"))),
     (
         "raising_checkstack",
         cfg!(any(

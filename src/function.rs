@@ -212,6 +212,7 @@ impl<'lua> Function<'lua> {
                 wanted
             };
             held.add(nresults);
+            lua.inner().bury();
             R::from_stack_multi(nresults, lua)
         }
     }

@@ -27,7 +27,7 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr;
 
 use crate::call::callback::{enter, upvalue};
-use crate::call::{cell as plain_cell, new_closure, new_userdata};
+use crate::call::{cell as plain_cell, new_closure};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
@@ -352,11 +352,11 @@ impl<'lua, 'scope> Scope<'lua, 'scope> {
         // metatable does not raise.
         unsafe {
             let mut held = Held::adopt(state, 1);
-            let memory = new_userdata(inner, state, cell::size::<P>(), cell::USER_VALUES)?;
+            let memory = cell::new_memory::<P>(inner, state)?;
             held.add(1);
             let userdata = Ref::at(self.lua, -1)?;
             self.add(userdata.clone(), memory, end);
-            cell::write(memory, value, kind);
+            cell::write(inner, memory, value, kind);
             engine::lua_insert(state, -2);
             engine::lua_setmetatable(state, -2);
             held.release(1);

@@ -138,6 +138,7 @@ impl<'lua> Thread<'lua> {
             held.release(nargs);
             let nresults = resume(lua, thread, nargs, wanted::<R>())?;
             held.add(nresults);
+            lua.inner().bury();
             R::from_stack_multi(nresults, lua)
         }
     }

@@ -178,6 +178,7 @@ fn an_environment_of_another_instance_is_an_error() {
     assert!(matches!(result, Err(Error::MismatchedLua)), "{result:?}");
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn the_mode_bars_text_or_binary_chunks() -> Result<()> {
     let lua = Lua::new();
@@ -207,6 +208,7 @@ fn the_mode_bars_text_or_binary_chunks() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn a_binary_chunk_is_evaluated_in_an_environment() -> Result<()> {
     let lua = Lua::new();

@@ -331,6 +331,7 @@ fn a_long_name_is_shortened_in_short_src() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn a_dumped_function_loads_again() -> Result<()> {
     let lua = Lua::new();

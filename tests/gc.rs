@@ -1,7 +1,10 @@
 //! The collector.
 
-use mlua::{GCMode, Lua, Result};
+#[cfg(lua_ge_54)]
+use mlua::GCMode;
+use mlua::{Lua, Result};
 
+#[cfg(any(lua_ge_52, feature = "luau"))]
 #[test]
 fn it_is_stopped_and_started() {
     let lua = Lua::new();
@@ -44,6 +47,7 @@ fn parameters_return_what_was_before() {
     assert_eq!(lua.gc_set_step_multiplier(100), 400);
 }
 
+#[cfg(lua_ge_54)]
 #[test]
 fn modes_return_the_one_before() -> Result<()> {
     let lua = Lua::new();
@@ -72,6 +76,7 @@ fn a_finalizer_may_ask_for_a_collection() -> Result<()> {
     lua.load("assert(done)").exec()
 }
 
+#[cfg(lua_ge_54)]
 #[test]
 fn errors_and_panics_in_finalizers_do_not_surface() -> Result<()> {
     let lua = Lua::new();

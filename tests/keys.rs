@@ -72,7 +72,7 @@ fn more_keys_than_are_kept_are_all_found() -> Result<()> {
 
 #[test]
 fn a_conversion_that_uses_other_keys_does_not_change_the_key_of_its_field() -> Result<()> {
-    struct Busy(i64);
+    struct Busy(mlua::Integer);
     impl<'lua> IntoLua<'lua> for Busy {
         fn into_lua(self, lua: &'lua Lua) -> Result<Value<'lua>> {
             use_other_keys(lua)?;
@@ -86,8 +86,8 @@ fn a_conversion_that_uses_other_keys_does_not_change_the_key_of_its_field() -> R
         table.set("busy", Busy(-n))?;
         table.raw_set("busier", n)?;
         table.raw_set("busier", Busy(-n))?;
-        assert_eq!(table.get::<_, i64>("busy")?, -n);
-        assert_eq!(table.get::<_, i64>("busier")?, -n);
+        assert_eq!(table.get::<_, mlua::Integer>("busy")?, -n);
+        assert_eq!(table.get::<_, mlua::Integer>("busier")?, -n);
     }
     let fields: Vec<(String, i64)> = table.pairs().collect::<Result<_>>()?;
     assert_eq!(fields.len(), 2);

@@ -110,7 +110,10 @@ fn tables_of_all_sizes_are_read_whole() -> Result<()> {
 fn numbers_are_integers_where_they_fit() -> Result<()> {
     let lua = lua();
     assert_eq!(lua.to_value(&u64::MAX)?.as_number(), Some(u64::MAX as f64));
-    assert_eq!(lua.to_value(&i64::MIN)?.as_integer(), Some(i64::MIN));
+    assert_eq!(
+        lua.to_value(&mlua::Integer::MIN)?.as_integer(),
+        Some(mlua::Integer::MIN)
+    );
     assert_eq!(lua.to_value(&5i128)?.as_integer(), Some(5));
     assert_eq!(
         lua.to_value(&u128::MAX)?.as_number(),

@@ -706,6 +706,7 @@ mod a_program_ends_the_process {
     }
 }
 
+#[cfg(lua_ge_54)]
 #[test]
 fn warnings_in_the_middle_of_warnings_do_not_overflow_the_stack() -> Result<()> {
     let lua = Lua::new();

@@ -229,7 +229,7 @@ fn raw_insert_moves_values_up() -> Result<()> {
     list.raw_insert(3, 3)?;
     list.raw_insert(5, 5)?;
     assert_eq!(list, [1, 2, 3, 4, 5]);
-    for position in [0, -1, 7, i64::MIN, i64::MAX] {
+    for position in [0, -1, 7, mlua::Integer::MIN, mlua::Integer::MAX] {
         assert_eq!(
             runtime_error(list.raw_insert(position, 0)),
             "index out of bounds"

@@ -1,8 +1,6 @@
 //! Coroutines.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
 
 use mlua::{Error, Function, Lua, Result, Thread, ThreadStatus, Variadic};
 
@@ -193,6 +191,7 @@ fn coroutines_within_coroutines_end_in_an_error_not_in_a_crash() -> Result<()> {
     Ok(())
 }
 
+#[cfg(any(lua_ge_54, feature = "luau"))]
 #[test]
 fn a_reset_coroutine_begins_anew() -> Result<()> {
     let lua = Lua::new();
@@ -209,6 +208,7 @@ fn a_reset_coroutine_begins_anew() -> Result<()> {
     Ok(())
 }
 
+#[cfg(any(lua_ge_54, feature = "luau"))]
 #[test]
 fn a_reset_returns_the_error_that_had_ended_the_coroutine() -> Result<()> {
     let lua = Lua::new();
@@ -229,8 +229,12 @@ fn a_reset_returns_the_error_that_had_ended_the_coroutine() -> Result<()> {
     Ok(())
 }
 
+#[cfg(lua_ge_54)]
 #[test]
 fn a_reset_closes_variables() -> Result<()> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::Arc;
+
     let lua = Lua::new();
     let make: Function = lua
         .load(
@@ -268,6 +272,7 @@ fn a_reset_closes_variables() -> Result<()> {
     Ok(())
 }
 
+#[cfg(any(lua_ge_54, feature = "luau"))]
 #[test]
 fn a_running_coroutine_is_neither_resumed_nor_reset() -> Result<()> {
     let lua = Lua::new();

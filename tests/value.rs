@@ -292,8 +292,8 @@ fn numbers_and_strings_are_coerced_as_lua_does() -> Result<()> {
     assert_eq!(lua.coerce_integer(Value::Number(3.5))?, None);
     assert_eq!(lua.coerce_integer(Value::Number(2f64.powi(63)))?, None);
     assert_eq!(
-        lua.coerce_integer(Value::Number(-(2f64.powi(63))))?,
-        Some(i64::MIN)
+        lua.coerce_integer(Value::Number(mlua::Integer::MIN as f64))?,
+        Some(mlua::Integer::MIN)
     );
     assert_eq!(lua.coerce_integer(Value::Number(f64::NAN))?, None);
     assert_eq!(lua.coerce_integer(eval(&lua, "' 0x10 '"))?, Some(16));

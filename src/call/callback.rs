@@ -68,6 +68,8 @@ where
         let frame = instance.enter_frame();
         let body = || catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
         let outcome = instance.memory.unlimited(body);
+        // SAFETY: the frame is still that of this function.
+        unsafe { instance.bury() };
         drop(frame);
         instance.switch_state(outer);
         match outcome {

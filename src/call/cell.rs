@@ -11,7 +11,10 @@ use super::failure::contain;
 use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
-use crate::state::close::ensure_finalizer;
+#[cfg(finalizers)]
+use crate::state::finalize::ensure_finalizer;
+#[cfg(not(finalizers))]
+use crate::state::remains::Remains;
 use crate::state::{host_close, LuaInner};
 
 /// The alignment that Lua gives to userdata. A value that wants more lies that much further in.
@@ -68,6 +71,7 @@ unsafe fn adorn(inner: &LuaInner, state: *mut engine::lua_State, metatable: Slot
     unsafe {
         inner.slots.push(metatable, state);
         engine::lua_setmetatable(state, -2);
+        #[cfg(finalizers)]
         if let Err(error) = ensure_finalizer(inner, state) {
             engine::lua_pop(state, 1);
             return Err(error);
@@ -97,6 +101,7 @@ pub(crate) unsafe fn push_plain<T>(
     }
 }
 
+#[cfg_attr(not(finalizers), allow(unused_variables))]
 unsafe fn new<T>(
     inner: &LuaInner,
     state: *mut engine::lua_State,
@@ -107,7 +112,11 @@ unsafe fn new<T>(
         mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN);
     // SAFETY: the memory is large enough for both, whatever `value` skips for alignment.
     unsafe {
-        let userdata = match super::new_userdata(inner, state, size, uservalues) {
+        #[cfg(finalizers)]
+        let made = super::new_userdata(inner, state, size, uservalues);
+        #[cfg(not(finalizers))]
+        let made = super::new_swept_userdata(inner, state, size, sweep::<T>);
+        let userdata = match made {
             Ok(userdata) => userdata,
             Err(error) => {
                 // Before the error is on its way: the compiler would leak it if this panics.
@@ -183,6 +192,7 @@ pub(crate) unsafe fn make_metatable(state: *mut engine::lua_State) -> Result<()>
     unsafe {
         super::protect::protect(state, 0, 1, |state| {
             engine::lua_createtable(state, 0, 2);
+            #[cfg(finalizers)]
             super::set_function(state, c"__gc", collect);
             engine::lua_pushboolean(state, 0);
             engine::lua_setfield(state, -2, c"__metatable".as_ptr());
@@ -190,7 +200,21 @@ pub(crate) unsafe fn make_metatable(state: *mut engine::lua_State) -> Result<()>
     }
 }
 
+/// What the sweep calls when a cell of `T` goes: moves the value out.
+#[cfg(not(finalizers))]
+unsafe extern "C" fn sweep<T>(_: *mut engine::lua_State, userdata: *mut c_void) {
+    // SAFETY: a cell of this type, or all zeros, which reads as one without a value. Values in cells live as long as their
+    // closures may be called, which is until the VM is gone.
+    unsafe {
+        let header = userdata as *mut Header;
+        if (*header).drop.take().is_some() {
+            Remains::leave((*header).inner.as_ref(), value::<T>(userdata).read());
+        }
+    }
+}
+
 /// `__gc` of cells.
+#[cfg(finalizers)]
 pub(crate) unsafe extern "C-unwind" fn collect(state: *mut engine::lua_State) -> c_int {
     // SAFETY: only cells have a metatable with this `__gc`, which the library does not hand out.
     unsafe {

@@ -53,10 +53,12 @@ impl Internals {
         unsafe {
             protect(state, 0, 2, |state| {
                 engine::lua_createtable(state, 0, 2);
+                #[cfg(finalizers)]
                 set_function(state, c"__gc", cell::collect);
                 engine::lua_pushboolean(state, 0);
                 engine::lua_setfield(state, -2, c"__metatable".as_ptr());
                 engine::lua_createtable(state, 0, 3);
+                #[cfg(finalizers)]
                 set_function(state, c"__gc", cell::collect);
                 set_function(state, c"__tostring", failure::failure_tostring);
                 engine::lua_pushboolean(state, 0);
@@ -170,6 +172,7 @@ unsafe fn set_inner(state: *mut engine::lua_State, inner: *mut LuaInner) {
 /// # Safety
 ///
 /// `state` is a running state of the instance with 4 free places.
+#[cfg(finalizers)]
 #[inline]
 pub(crate) unsafe fn new_userdata(
     inner: &LuaInner,
@@ -186,6 +189,35 @@ pub(crate) unsafe fn new_userdata(
         protect(state, 0, 1, |state| {
             engine::lua_newuserdatauv(state, size, uservalues)
         })
+    }
+}
+
+/// As [`new_userdata`], with a function that the sweep calls when the userdata goes.
+///
+/// # Safety
+///
+/// As [`new_userdata`]. `sweep` can do with memory that holds only zeros.
+#[cfg(not(finalizers))]
+#[inline]
+pub(crate) unsafe fn new_swept_userdata(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    size: usize,
+    sweep: engine::lua_Destructor,
+) -> Result<*mut c_void> {
+    // SAFETY: as in `new_userdata`. Nothing collects between the two steps.
+    unsafe {
+        inner.bury();
+        let userdata = if inner.infallible_memory() && size <= SMALL {
+            let make = || engine::lua_newuserdatadtor(state, size, sweep);
+            inner.memory.unfailing(make)
+        } else {
+            protect(state, 0, 1, |state| {
+                engine::lua_newuserdatadtor(state, size, sweep)
+            })?
+        };
+        (userdata as *mut u8).write_bytes(0, size);
+        Ok(userdata)
     }
 }
 

@@ -3,30 +3,20 @@
 //! [`close_vm`] runs when the last count in `open` is gone, so no Lua code is running and no proxy is left. Handles are
 //! dead from the first line on (`alive` is false), while finalizers that Lua runs inside `lua_close` may still call Rust
 //! functions, which find a working instance for as long as they run.
-//!
-//! Such a function can let a proxy, or a borrow out of the VM, escape into a `static`, if it was made through a leaked
-//! handle and so may name its instance for `'static`. A proxy finds out that the VM is gone; a plain `&str` into a Lua
-//! string does not. So the last finalizer of all, that of the [`Sentinel`], looks whether counts are left, and if so keeps
-//! the VM's memory from being freed.
-//!
-//! Lua takes no more finalizers once it has begun to close. So a userdata that is made from there on is a [latecomer](Late),
-//! and the sentinel runs its finalizer (in a VM of somebody else: the guard, see [`super::hosted`]).
-
-use std::cell::RefCell;
-use std::ptr::NonNull;
 
 use super::LuaInner;
-use crate::call::cell;
-use crate::call::protect::protect;
 use crate::engine;
-use crate::error::Result;
-use crate::handle::slots::Slot;
 
 /// Closes the VM of `inner` and drops what the instance held on the Rust side.
 pub(super) fn close_vm(inner: &LuaInner) {
     let main = inner.main_state();
     if !main.is_null() {
-        inner.switch_state(main);
+        if cfg!(finalizers) {
+            inner.switch_state(main);
+        } else {
+            // What is dropped by the sweep finds the instance gone.
+            inner.detach();
+        }
         // SAFETY: nothing runs in the VM and no proxy is left (module docs); the instance owns its VM, since one that was
         // made by a host keeps a count in `open` until the host closes it.
         unsafe { engine::lua_close(main) };
@@ -46,105 +36,9 @@ pub(super) fn forget_vm(inner: &LuaInner) {
     inner.types.clear();
     #[cfg(not(feature = "luau"))]
     inner.hooks.clear();
+    #[cfg(not(finalizers))]
+    inner.remains.clear();
     inner.app_data.clear();
     #[cfg(feature = "async")]
     inner.futures.clear();
-}
-
-/// The object that is finalized last: Lua calls finalizers in the reverse order of their creation.
-struct Sentinel(NonNull<LuaInner>);
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        // SAFETY: the block outlives its VM.
-        let inner = unsafe { self.0.as_ref() };
-        finalize_latecomers(inner);
-        if inner.escaped_while_closing() {
-            inner.memory.stop_freeing();
-        }
-    }
-}
-
-/// Makes the sentinel. Nothing else with a finalizer may exist yet.
-///
-/// # Safety
-///
-/// `state` is the running state of the instance, which is being made.
-pub(super) unsafe fn post_sentinel(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
-    // SAFETY: the slot is never freed, so the sentinel lives as long as the VM.
-    unsafe {
-        cell::push_plain(inner, state, Sentinel(NonNull::from(inner)))?;
-        inner.slots.take(state)?;
-    }
-    Ok(())
-}
-
-/// Userdata that were made while the VM was closing.
-#[derive(Default)]
-pub(crate) struct Late(RefCell<Vec<Slot>>);
-
-impl Late {
-    fn pop(&self) -> Option<Slot> {
-        self.0.borrow_mut().pop()
-    }
-}
-
-/// Sees to it that the userdata on top, which has just got its metatable, is finalized: if the VM is closing, Lua does not.
-///
-/// # Safety
-///
-/// `state` is a running state of the instance with 4 free places and a userdata of the library's on top. On an error it is
-/// finalized already, and stays on top.
-#[inline]
-pub(crate) unsafe fn ensure_finalizer(
-    inner: &LuaInner,
-    state: *mut engine::lua_State,
-) -> Result<()> {
-    if inner.is_alive() {
-        return Ok(());
-    }
-    // SAFETY: passed on.
-    unsafe { add_latecomer(inner, state) }
-}
-
-#[cold]
-unsafe fn add_latecomer(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
-    // SAFETY: the slot keeps the userdata until the sentinel has seen it.
-    unsafe {
-        engine::lua_pushvalue(state, -1);
-        match inner.slots.take(state) {
-            Ok(slot) => inner.late.0.borrow_mut().push(slot),
-            Err(error) => {
-                engine::lua_pushvalue(state, -1);
-                finalize(state);
-                return Err(error);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Runs the finalizers of the latecomers, on the running state: that of a finalizer, with little on its stack.
-pub(super) fn finalize_latecomers(inner: &LuaInner) {
-    // A finalizer may make more of them.
-    while let Some(slot) = inner.late.pop() {
-        // SAFETY: a finalizer of the library is running.
-        unsafe {
-            inner.slots.push(slot, inner.state());
-            finalize(inner.state());
-        }
-    }
-}
-
-/// Pops the userdata on top and calls its finalizer.
-unsafe fn finalize(state: *mut engine::lua_State) {
-    // SAFETY: runs protected. The finalizers of the library do not fail; without memory to call one there is no more to do.
-    let _ = unsafe {
-        protect(state, 1, 0, |state| {
-            if engine::luaL_getmetafield(state, 1, c"__gc".as_ptr()) != engine::LUA_TNIL {
-                engine::lua_insert(state, 1);
-                engine::lua_call(state, 1, 0);
-            }
-        })
-    };
 }

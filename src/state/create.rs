@@ -142,7 +142,8 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_St
         inner.futures.open(inner, state)?;
         engine::push_globals(state);
         inner.globals.set(Some(inner.slots.take(state)?));
-        super::close::post_sentinel(inner, state)?;
+        #[cfg(finalizers)]
+        super::finalize::post_sentinel(inner, state)?;
         protect(state, 0, 0, |state| keep_messages(state))
     }
 }

@@ -190,5 +190,9 @@ where
     F: FnOnce(*mut engine::lua_State) -> c_int + Copy,
 {
     // SAFETY: `state` is running (`entered`), and there are three free places.
-    unsafe { protect(entered.state, 0, 0, body) }
+    unsafe {
+        let done = protect(entered.state, 0, 0, body);
+        entered.lua.inner().bury();
+        done
+    }
 }

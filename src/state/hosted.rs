@@ -12,7 +12,9 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
-use super::close::{finalize_latecomers, forget_vm};
+use super::close::forget_vm;
+#[cfg(finalizers)]
+use super::finalize::finalize_latecomers;
 #[cfg(lua_ge_54)]
 use super::host_close;
 use super::{create, LuaInner, STACK_RESERVE};
@@ -190,26 +192,46 @@ unsafe fn forget_inner(main: *mut engine::lua_State) {
 /// Makes the object that holds the VM's count in `open`.
 unsafe fn post_guard(block: NonNull<LuaInner>, main: *mut engine::lua_State) -> Result<()> {
     // SAFETY: runs protected; nothing in there has a destructor. The guard lies in the registry under its own address,
-    // where nobody else looks.
+    // where nobody else looks. It is written before anything else can fail.
     unsafe {
         protect(main, 0, 0, |state| {
-            let guard = engine::lua_newuserdatauv(state, mem::size_of::<*mut LuaInner>(), 0);
-            *(guard as *mut *mut LuaInner) = block.as_ptr();
-            engine::lua_createtable(state, 0, 2);
-            engine::lua_pushcfunction(state, end);
-            engine::lua_setfield(state, -2, c"__gc".as_ptr());
-            engine::lua_pushboolean(state, 0);
-            engine::lua_setfield(state, -2, c"__metatable".as_ptr());
+            const SIZE: usize = mem::size_of::<*mut LuaInner>();
+            #[cfg(finalizers)]
+            let guard = engine::lua_newuserdatauv(state, SIZE, 0);
+            #[cfg(not(finalizers))]
+            let guard = engine::lua_newuserdatadtor(state, SIZE, end);
+            let guard = guard as *mut *mut LuaInner;
+            guard.write(std::ptr::null_mut());
+            #[cfg(finalizers)]
+            push_guard_metatable(state);
+            engine::lua_pushvalue(state, 1);
+            engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, guard as *const c_void);
             // From here on nothing can fail.
-            engine::lua_pushvalue(state, -2);
-            engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, guard);
-            engine::lua_setmetatable(state, -2);
+            #[cfg(finalizers)]
+            engine::lua_setmetatable(state, 1);
+            guard.write(block.as_ptr());
             block.as_ref().keep_open();
         })
     }
 }
 
+/// # Safety
+///
+/// May raise.
+#[cfg(finalizers)]
+unsafe fn push_guard_metatable(state: *mut engine::lua_State) {
+    // SAFETY: the caller runs protected.
+    unsafe {
+        engine::lua_createtable(state, 0, 2);
+        engine::lua_pushcfunction(state, end);
+        engine::lua_setfield(state, -2, c"__gc".as_ptr());
+        engine::lua_pushboolean(state, 0);
+        engine::lua_setfield(state, -2, c"__metatable".as_ptr());
+    }
+}
+
 /// `__gc` of the guard: the host closes the VM.
+#[cfg(finalizers)]
 unsafe extern "C-unwind" fn end(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua; only the guard has this metatable.
     unsafe {
@@ -219,6 +241,18 @@ unsafe extern "C-unwind" fn end(state: *mut engine::lua_State) -> c_int {
         }
     }
     0
+}
+
+/// What the sweep calls for the guard: the host closes the VM, and nothing in it can be entered any more.
+#[cfg(not(finalizers))]
+unsafe extern "C" fn end(_: *mut engine::lua_State, guard: *mut c_void) {
+    // SAFETY: the memory of the guard.
+    unsafe {
+        let guard = guard as *mut *mut LuaInner;
+        if let Some(block) = NonNull::new(guard.replace(std::ptr::null_mut())) {
+            end_instance(block, std::ptr::null_mut());
+        }
+    }
 }
 
 /// The blocks of instances that have ended, or could not be made: kept for finalizers that run later, and here where a leak
@@ -236,7 +270,7 @@ fn keep_for_good(block: NonNull<LuaInner>) {
 
 /// # Safety
 ///
-/// The caller owns a count in `open`. A finalizer of the VM runs on `state`.
+/// The caller owns a count in `open`. A finalizer of the VM runs on `state`; null if the VM cannot be entered any more.
 unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut engine::lua_State) {
     // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, so it is kept for good.
     unsafe {
@@ -246,6 +280,7 @@ unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut engine::lua_State) 
         inner.switch_state(state);
         // Destructors of the user may panic in there.
         for result in [
+            #[cfg(finalizers)]
             catch_unwind(AssertUnwindSafe(|| finalize_latecomers(inner))),
             catch_unwind(AssertUnwindSafe(|| forget_vm(inner))),
             catch_unwind(AssertUnwindSafe(|| LuaInner::let_close(block))),

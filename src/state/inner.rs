@@ -30,11 +30,14 @@ use crate::handle::keys::Keys;
 use crate::handle::slots::{Slot, Slots};
 use crate::handle::unref::UnrefQueue;
 use crate::state::app_data::AppData;
-use crate::state::close::Late;
 use crate::state::count::Count;
+#[cfg(finalizers)]
+use crate::state::finalize::Late;
 #[cfg(not(feature = "luau"))]
 use crate::state::hook::Hooks;
 use crate::state::memory::Memory;
+#[cfg(not(finalizers))]
+use crate::state::remains::Remains;
 use crate::userdata::types::TypeMap;
 use crate::Lua;
 
@@ -72,7 +75,10 @@ pub(crate) struct LuaInner {
     pub(crate) slots: Slots,
     pub(crate) keys: Keys,
     pub(crate) unref: UnrefQueue,
+    #[cfg(finalizers)]
     pub(crate) late: Late,
+    #[cfg(not(finalizers))]
+    pub(crate) remains: Remains,
     pub(crate) internals: Internals,
     #[cfg(waits_in_lua)]
     pub(crate) lua_side: crate::call::lua_side::LuaSide,
@@ -109,7 +115,10 @@ impl LuaInner {
             slots: Slots::new(),
             keys: Keys::new(),
             unref: UnrefQueue::new(),
+            #[cfg(finalizers)]
             late: Late::default(),
+            #[cfg(not(finalizers))]
+            remains: Remains::default(),
             internals: Internals::new(),
             #[cfg(waits_in_lua)]
             lua_side: Default::default(),
@@ -145,6 +154,20 @@ impl LuaInner {
     /// From here on handles are dead: the host closes the VM.
     pub(crate) fn end(&self) {
         self.alive.store(false, Ordering::Relaxed);
+    }
+
+    /// Drops the values that the collector has left: see [`super::remains`].
+    ///
+    /// # Safety
+    ///
+    /// The VM can be entered on the running state.
+    #[inline(always)]
+    pub(crate) unsafe fn bury(&self) {
+        #[cfg(not(finalizers))]
+        // SAFETY: passed on.
+        unsafe {
+            Remains::bury(self)
+        }
     }
 
     /// Whether the instance is open: owners or proxies are left and closing has not begun.
@@ -291,6 +314,7 @@ impl LuaInner {
     }
 
     /// While closing: whether proxies or guards made by finalizers are still around.
+    #[cfg(finalizers)]
     pub(crate) fn escaped_while_closing(&self) -> bool {
         self.open.get() > CLOSING
     }

@@ -164,6 +164,7 @@ impl Memory {
     ///
     /// The last resort while a VM is closed: a finalizer let something escape that borrows from the VM (which takes a
     /// leaked handle and a `'static` callback). Its memory then stays, so that the borrow does not dangle.
+    #[cfg(finalizers)]
     pub(crate) fn stop_freeing(&self) {
         self.keep_all.set(true)
     }

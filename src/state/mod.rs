@@ -11,6 +11,8 @@ mod count;
 mod create;
 mod debug;
 mod exit;
+#[cfg(finalizers)]
+pub(crate) mod finalize;
 mod gc;
 mod globals;
 #[cfg(not(feature = "luau"))]
@@ -23,6 +25,8 @@ mod modules;
 mod options;
 mod pcall;
 mod registry;
+#[cfg(not(finalizers))]
+pub(crate) mod remains;
 mod stdlib;
 #[cfg(lua_ge_54)]
 mod warning;

@@ -4,9 +4,9 @@ use std::ffi::CStr;
 use std::ops::{BitAnd, BitAndAssign, BitOr, BitOrAssign, BitXor, BitXorAssign};
 use std::os::raw::c_int;
 
-use crate::call::callback::enter;
-use crate::call::inner_of;
 use crate::call::protect::protect;
+#[cfg(not(feature = "luau"))]
+use crate::call::{callback::enter, inner_of};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::Lua;
@@ -162,7 +162,11 @@ impl Lua {
 /// # Safety
 ///
 /// May raise.
-pub(super) unsafe fn open(state: *mut engine::lua_State, libs: StdLib, safe: bool) {
+pub(super) unsafe fn open(
+    state: *mut engine::lua_State,
+    libs: StdLib,
+    #[cfg_attr(feature = "luau", allow(unused_variables))] safe: bool,
+) {
     for &(lib, name, opener) in LIBRARIES {
         if libs.contains(lib) {
             // SAFETY: the caller runs protected.

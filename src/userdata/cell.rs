@@ -11,15 +11,24 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::mem;
 use std::os::raw::{c_int, c_void};
 use std::ptr;
+#[cfg(not(finalizers))]
+use std::ptr::NonNull;
 
-use super::types::{metatable_of, Found, TypeKey};
-use crate::call::callback::upvalue;
-use crate::call::cell::run_drop;
-use crate::call::{drop_unused, new_userdata};
+#[cfg(finalizers)]
+use super::types::metatable_of;
+use super::types::{Found, TypeKey};
+use crate::call::drop_unused;
+#[cfg(not(finalizers))]
+use crate::call::new_swept_userdata;
+#[cfg(finalizers)]
+use crate::call::{callback::upvalue, cell::run_drop, new_userdata};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
-use crate::state::close::ensure_finalizer;
+#[cfg(finalizers)]
+use crate::state::finalize::ensure_finalizer;
+#[cfg(not(finalizers))]
+use crate::state::remains::Remains;
 use crate::state::LuaInner;
 
 /// What a cell of type `T` holds.
@@ -37,9 +46,21 @@ pub(crate) enum Kind {
 #[repr(C)]
 struct Header {
     kind: Kind,
+    #[cfg(not(finalizers))]
+    swept: Swept,
     /// How to serialise the value, if it was made for that.
     #[cfg(feature = "serialize")]
     lend: Option<Lend>,
+}
+
+/// What the sweep has to know of a cell. All zeros: nothing is to be done.
+#[cfg(not(finalizers))]
+struct Swept {
+    inner: Option<NonNull<LuaInner>>,
+    /// Whether there is a value in the cell that belongs to it.
+    owns: bool,
+    /// The table of user values, once there is one.
+    user_values: Option<Slot>,
 }
 
 /// Lends the value of the cell at a userdata for serialising.
@@ -72,16 +93,17 @@ pub(crate) unsafe fn push<P>(
 ) -> Result<()> {
     // SAFETY: the memory is large enough. Setting a metatable does not raise.
     unsafe {
-        let userdata = match new_userdata(inner, state, size::<P>(), USER_VALUES) {
+        let userdata = match new_memory::<P>(inner, state) {
             Ok(userdata) => userdata,
             Err(error) => {
                 drop_unused(inner, state, value);
                 return Err(error);
             }
         };
-        write(userdata, value, kind);
+        write(inner, userdata, value, kind);
         inner.slots.push(metatable, state);
         engine::lua_setmetatable(state, -2);
+        #[cfg(finalizers)]
         if let Err(error) = ensure_finalizer(inner, state) {
             engine::lua_pop(state, 1);
             return Err(error);
@@ -90,8 +112,27 @@ pub(crate) unsafe fn push<P>(
     Ok(())
 }
 
+/// Pushes a userdata that [`write`] can make a cell that holds a `P`.
+///
+/// # Safety
+///
+/// As [`push`].
+#[inline]
+pub(crate) unsafe fn new_memory<P>(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+) -> Result<*mut c_void> {
+    // SAFETY: passed on.
+    unsafe {
+        #[cfg(finalizers)]
+        return new_userdata(inner, state, size::<P>(), USER_VALUES);
+        #[cfg(not(finalizers))]
+        new_swept_userdata(inner, state, size::<P>(), sweep::<P>)
+    }
+}
+
 /// The size of the memory of a cell that holds a `P`, whatever [`cell`] skips for alignment.
-pub(crate) const fn size<P>() -> usize {
+const fn size<P>() -> usize {
     mem::size_of::<Header>()
         + mem::size_of::<RefCell<P>>()
         + mem::align_of::<RefCell<P>>().saturating_sub(ALIGN)
@@ -101,13 +142,20 @@ pub(crate) const fn size<P>() -> usize {
 ///
 /// # Safety
 ///
-/// `userdata` is a userdata of [`size::<P>`](size) bytes that is not a cell yet.
+/// `userdata` was made by [`new_memory::<P>`](new_memory) and is not a cell yet.
 #[inline(always)]
-pub(crate) unsafe fn write<P>(userdata: *mut c_void, value: P, kind: Kind) {
+#[cfg_attr(finalizers, allow(unused_variables))]
+pub(crate) unsafe fn write<P>(inner: &LuaInner, userdata: *mut c_void, value: P, kind: Kind) {
     // SAFETY: the caller's promise.
     unsafe {
         (userdata as *mut Header).write(Header {
             kind,
+            #[cfg(not(finalizers))]
+            swept: Swept {
+                inner: Some(NonNull::from(inner)),
+                owns: kind == Kind::Value,
+                user_values: None,
+            },
             #[cfg(feature = "serialize")]
             lend: None,
         });
@@ -270,6 +318,11 @@ pub(crate) unsafe fn destruct(inner: &LuaInner, state: *mut engine::lua_State, i
     let metatable = metatable.expect("made before the first metatable of userdata");
     // SAFETY: setting a metatable does not raise; this one has no `__gc`.
     unsafe {
+        #[cfg(not(finalizers))]
+        {
+            let header = engine::lua_touserdata(state, index) as *mut Header;
+            (*header).swept.owns = false;
+        }
         engine::lua_pushvalue(state, index);
         inner.slots.push(metatable, state);
         engine::lua_setmetatable(state, -2);
@@ -277,7 +330,39 @@ pub(crate) unsafe fn destruct(inner: &LuaInner, state: *mut engine::lua_State, i
     }
 }
 
+/// What the sweep calls when a cell that holds a `P` goes: moves the value out. One that is borrowed is leaked, as by `__gc`.
+#[cfg(not(finalizers))]
+unsafe extern "C" fn sweep<P>(_: *mut engine::lua_State, userdata: *mut c_void) {
+    // SAFETY: a cell that holds a `P`, or all zeros. C1, C2.
+    unsafe {
+        let swept = &mut (*(userdata as *mut Header)).swept;
+        let Some(inner) = swept.inner else { return };
+        let inner = inner.as_ref();
+        if let Some(slot) = swept.user_values.take() {
+            inner.unref.put(slot);
+        }
+        if std::mem::replace(&mut swept.owns, false)
+            && mem::needs_drop::<P>()
+            && !is_borrowed::<P>(userdata)
+        {
+            Remains::leave(inner, ptr::read(cell::<P>(userdata)));
+        }
+    }
+}
+
+/// The place for the slot of the table of user values of the cell at `userdata`.
+///
+/// # Safety
+///
+/// `userdata` is a cell. The reference ends before anything else happens.
+#[cfg(not(finalizers))]
+pub(super) unsafe fn user_values<'a>(userdata: *mut c_void) -> &'a mut Option<Slot> {
+    // SAFETY: every cell begins with its header.
+    unsafe { &mut (*(userdata as *mut Header)).swept.user_values }
+}
+
 /// What the `__gc` of a type has to know: the address of its metatable.
+#[cfg(finalizers)]
 pub(super) struct Collector(pub(super) *const c_void);
 
 /// `__gc` of userdata of type `T`. Its upvalues are a plain cell with a [`Collector`], and the metatable of destructed
@@ -289,6 +374,7 @@ pub(super) struct Collector(pub(super) *const c_void);
 /// # Safety
 ///
 /// Called by Lua, as a closure with these upvalues.
+#[cfg(finalizers)]
 pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut engine::lua_State) -> c_int {
     // SAFETY: only userdata with the metatable of the type are read, and those are cells of type `T`. C1, C2. Nothing here
     // raises.

@@ -6,10 +6,14 @@ use std::marker::PhantomData;
 use std::mem;
 use std::os::raw::{c_int, c_void};
 
+#[cfg(finalizers)]
+use super::cell;
 use super::registry::{short_type_name, Entries, Entry};
-use super::{cell, index, method, UserDataRegistry};
+use super::{index, method, UserDataRegistry};
+#[cfg(finalizers)]
+use crate::call::cell as plain_cell;
 use crate::call::protect::protect;
-use crate::call::{cell as plain_cell, push_bytes, push_table};
+use crate::call::{push_bytes, push_table};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
@@ -40,7 +44,10 @@ pub(crate) unsafe fn register<'lua, T: 'static>(
     // SAFETY: the metatable is held until it is in its slot, which is never freed (T1). `collect::<T>` is told the metatable
     // that becomes that of `T` below.
     unsafe {
+        #[cfg(finalizers)]
         let collect = mem::needs_drop::<T>().then_some(cell::collect::<T> as engine::lua_CFunction);
+        #[cfg(not(finalizers))]
+        let collect = None;
         let address = build(lua, registry.entries, &short_type_name::<T>(), 0, collect)?;
         let slot = inner.slots.take(inner.state())?;
         inner.types.insert::<T>(slot, address);
@@ -59,14 +66,14 @@ pub(crate) unsafe fn build<'lua>(
     entries: Entries<'lua>,
     type_name: &str,
     serial: u64,
-    collect: Option<engine::lua_CFunction>,
+    #[cfg_attr(not(finalizers), allow(unused_variables))] collect: Option<engine::lua_CFunction>,
 ) -> Result<*const c_void> {
     lua.reserve_stack()?;
     let inner = lua.inner();
     let state = inner.state();
     // SAFETY: there is room for what is pushed here, and for what the entries do on top; `reset` pops it on an error.
     unsafe {
-        let destructed = destructed(inner, state)?;
+        let _destructed = destructed(inner, state)?;
         let reset = Reset::new(state);
         push_table(inner, state, 0, (8 + entries.meta_methods.len()) as c_int)?;
         let target = Target {
@@ -84,9 +91,10 @@ pub(crate) unsafe fn build<'lua>(
         methods.extend(entries.methods);
         target.set_index(entries.getters, methods)?;
         target.set_new_index(entries.setters)?;
+        #[cfg(finalizers)]
         if let Some(collect) = collect {
             plain_cell::push_plain(inner, state, cell::Collector(address))?;
-            inner.slots.push(destructed, state);
+            inner.slots.push(_destructed, state);
             target.push_closure(collect, 2)?;
             target.set("__gc")?;
         }

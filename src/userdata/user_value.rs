@@ -5,12 +5,15 @@
 
 use std::os::raw::c_int;
 
+#[cfg(not(finalizers))]
+use super::cell;
 use super::AnyUserData;
 use crate::call::protect::protect;
 use crate::call::{push_bytes, push_table};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::stack::Held;
+use crate::state::LuaInner;
 use crate::value::{FromLua, IntoLua};
 
 /// Highest number of a user value.
@@ -65,6 +68,7 @@ impl<'lua> AnyUserData<'lua> {
             let mut held = Held::new(state);
             self.0.push();
             held.add(1);
+            #[cfg(finalizers)]
             if n == FIRST {
                 value.push_into_stack(lua)?;
                 engine::lua_setiuservalue(state, -2, 1);
@@ -96,7 +100,7 @@ impl<'lua> AnyUserData<'lua> {
             held.add(1);
             if n == FIRST {
                 engine::lua_getiuservalue(state, -1, 1);
-            } else if engine::lua_getiuservalue(state, -1, TABLE) == engine::LUA_TTABLE {
+            } else if get_table(self.0.lua().inner(), state) == engine::LUA_TTABLE {
                 engine::lua_rawgeti(state, -1, n as engine::lua_Integer);
                 engine::lua_remove(state, -2);
             }
@@ -150,7 +154,7 @@ impl<'lua> AnyUserData<'lua> {
             let mut held = Held::new(state);
             self.0.push();
             held.add(1);
-            let type_ = engine::lua_getiuservalue(state, -1, TABLE);
+            let type_ = get_table(lua.inner(), state);
             held.add(1);
             if type_ == engine::LUA_TTABLE {
                 push_bytes(lua.inner(), state, name.as_bytes())?;
@@ -173,17 +177,58 @@ impl<'lua> AnyUserData<'lua> {
         let state = self.0.state();
         // SAFETY: as in `set_nth_user_value`.
         unsafe {
-            if engine::lua_getiuservalue(state, -1, TABLE) == engine::LUA_TTABLE {
+            let inner = self.0.lua().inner();
+            if get_table(inner, state) == engine::LUA_TTABLE {
                 held.add(1);
                 return Ok(());
             }
             engine::lua_pop(state, 1);
-            push_table(self.0.lua().inner(), state, 0, 1)?;
+            push_table(inner, state, 0, 1)?;
             held.add(1);
             engine::lua_pushvalue(state, -1);
-            engine::lua_setiuservalue(state, -3, TABLE);
-            Ok(())
+            set_table(inner, state)
         }
+    }
+}
+
+/// Pushes the table of the userdata on top, nil if it has none, and returns the type of that.
+///
+/// # Safety
+///
+/// A userdata of the library's is on top, and there are two free places.
+#[cfg_attr(finalizers, allow(unused_variables))]
+unsafe fn get_table(inner: &LuaInner, state: *mut engine::lua_State) -> c_int {
+    // SAFETY: passed on.
+    unsafe {
+        #[cfg(finalizers)]
+        return engine::lua_getiuservalue(state, -1, TABLE);
+        #[cfg(not(finalizers))]
+        match *cell::user_values(engine::lua_touserdata(state, -1)) {
+            Some(slot) => inner.slots.push(slot, state),
+            None => engine::lua_pushnil(state),
+        }
+        #[cfg(not(finalizers))]
+        engine::lua_type(state, -1)
+    }
+}
+
+/// Makes the table on top, which is popped, that of the userdata two places below.
+///
+/// # Safety
+///
+/// There are these values.
+#[cfg_attr(finalizers, allow(unused_variables))]
+unsafe fn set_table(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
+    // SAFETY: passed on. Where userdata have no user values, the slot keeps the table until the userdata goes.
+    unsafe {
+        #[cfg(finalizers)]
+        engine::lua_setiuservalue(state, -3, TABLE);
+        #[cfg(not(finalizers))]
+        {
+            let slot = inner.slots.take(state)?;
+            *cell::user_values(engine::lua_touserdata(state, -2)) = Some(slot);
+        }
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::{
-    AnyUserData, Error, FromLua, Function, HookTriggers, IntoLua, Lua, OwnedFunction, OwnedTable,
-    OwnedThread, Result, Table, Thread, ThreadStatus, UserData, UserDataMethods, Value, WeakLua,
+    AnyUserData, Error, FromLua, Function, IntoLua, Lua, OwnedFunction, OwnedTable, OwnedThread,
+    Result, Table, Thread, ThreadStatus, UserData, UserDataMethods, Value, WeakLua,
 };
 
 use crate::kit::{
@@ -409,6 +409,7 @@ fn userdata_methods_drop_the_last_lua() {
     }
 }
 
+#[cfg(lua_ge_54)]
 #[test]
 fn hooks_and_warnings_drop_the_last_lua() {
     for hook in [true, false] {
@@ -424,7 +425,7 @@ fn hooks_and_warnings_drop_the_last_lua() {
         };
         let view = owner.view();
         match hook {
-            true => view.set_hook(HookTriggers::EVERY_LINE, move |_, _| kill()),
+            true => view.set_hook(mlua::HookTriggers::EVERY_LINE, move |_, _| kill()),
             false => view.set_warning_function(move |_, _, _| kill()),
         }
         run(&globals, "warn('now')\n note('went on')").unwrap();
@@ -626,11 +627,17 @@ fn a_panic_in_what_rust_holds_does_not_stop_the_closing() {
     lua.set_app_data(Panics::<1>(panics(), tally.token()));
     lua.set_app_data(Panics::<2>(panics(), tally.token()));
     let held = Panics::<3>(panics(), tally.token());
-    lua.set_hook(HookTriggers::EVERY_LINE, move |_, _| {
+    #[cfg(not(feature = "luau"))]
+    lua.set_hook(mlua::HookTriggers::EVERY_LINE, move |_, _| {
         let _ = &held;
         Ok(())
     });
+    #[cfg(feature = "luau")]
+    drop(held);
     let held = Panics::<4>(panics(), tally.token());
+    #[cfg(not(lua_ge_54))]
+    drop(held);
+    #[cfg(lua_ge_54)]
     lua.set_warning_function(move |_, _, _| {
         let _ = &held;
         Ok(())

@@ -282,6 +282,7 @@ fn a_proxy_is_refused_everywhere_in_another_instance() {
         assert_mismatched("create_thread", other.create_thread(function.clone()));
         let their_thread = other.create_thread(their_function.clone()).unwrap();
         assert_mismatched("resume", their_thread.resume::<_, ()>(&table));
+        #[cfg(any(lua_ge_54, feature = "luau"))]
         assert_mismatched("reset", their_thread.reset(function.clone()));
         assert_mismatched(
             "load_from_function",
@@ -573,7 +574,9 @@ fn a_dead_coroutine_behind_a_handle() {
         fails.resume::<_, ()>(()),
         Err(Error::CoroutineInactive)
     ));
+    #[cfg(any(lua_ge_54, feature = "luau"))]
     let again: Function = lua.load("function() return 5 end").eval().unwrap();
+    #[cfg(any(lua_ge_54, feature = "luau"))]
     if fails.upgrade().reset(again).is_ok() {
         assert_eq!(fails.resume::<_, i64>(()).unwrap(), 5);
     }
@@ -832,6 +835,7 @@ fn an_error_in_lua_code_that_dropped_its_instance() {
     assert!(matches!(root(&error), Error::ExternalError(_)));
 }
 
+#[cfg(lua_ge_54)]
 #[test]
 fn an_error_in_gc_reaches_nobody() {
     let lua = Lua::new();

@@ -1,8 +1,8 @@
 //! Cycles between Rust and Lua that would keep an instance open for ever, were handles strong.
 
 use mlua::{
-    AnyUserData, Function, HookTriggers, Lua, OwnedAnyUserData, OwnedFunction, OwnedTable,
-    OwnedThread, OwnedValue, Result, Table, Thread, UserData, UserDataMethods,
+    AnyUserData, Function, Lua, OwnedAnyUserData, OwnedFunction, OwnedTable, OwnedThread,
+    OwnedValue, Result, Table, Thread, UserData, UserDataMethods,
 };
 
 use crate::kit::{bytes_in_use, Tally, Token};
@@ -212,9 +212,10 @@ fn registered_type(lua: &Lua, tally: &Tally) -> Result<()> {
     Ok(())
 }
 
+#[cfg(lua_ge_54)]
 fn hook_and_warnings(lua: &Lua, tally: &Tally) -> Result<()> {
     let (globals, token) = (lua.globals().into_owned(), tally.token());
-    lua.set_hook(HookTriggers::EVERY_LINE, move |_, _| {
+    lua.set_hook(mlua::HookTriggers::EVERY_LINE, move |_, _| {
         let _ = &token;
         globals.set("hooked", true)
     });
@@ -259,6 +260,7 @@ const FORMS: &[(&str, Form)] = &[
     ("user_values", user_values),
     ("metatable", metatable),
     ("registered_type", registered_type),
+    #[cfg(lua_ge_54)]
     ("hook_and_warnings", hook_and_warnings),
     ("error_value", error_value),
 ];

@@ -488,16 +488,18 @@ impl Pool {
 
 type Collector = (&'static str, fn(&Lua));
 
-const COLLECTORS: [Collector; 4] = [
+const COLLECTORS: &[Collector] = &[
     ("a whole cycle wherever there may be one", |lua| {
         lua.gc_inc(1, 1000, 100);
     }),
     ("the smallest steps", |lua| {
         lua.gc_inc(1, 100, 1);
     }),
+    #[cfg(lua_ge_54)]
     ("generational", |lua| {
         lua.gc_gen(1, 1);
     }),
+    #[cfg(lua_ge_54)]
     ("generational, mostly major", |lua| {
         lua.gc_gen(5, 4);
     }),

@@ -541,6 +541,7 @@ const OPERATIONS: &[Operation] = &[
         assert_eq!(environment.get::<_, i32>("answer")?, 42);
         Ok(())
     }),
+    #[cfg(not(feature = "luau"))]
     ("dump and load a binary chunk", |lua, _| {
         let bytes = lua
             .load("local t = {} return function(x) t[1] = x return t end")

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::rc::Rc;
 
 use mlua::{
-    AnyUserData, AppDataRef, AsChunk, Chunk, Error, FromLua, FromLuaMulti, Function, HookTriggers,
-    IntoLua, Lua, LuaOptions, MultiValue, OwnedFunction, OwnedTable, Result, StdLib,
-    String as LuaString, Table, TableExt, Thread, UserData, UserDataFields, UserDataMethods,
-    UserDataRef, UserDataRefMut, Value,
+    AnyUserData, AppDataRef, AsChunk, Chunk, Error, FromLua, FromLuaMulti, Function, IntoLua, Lua,
+    LuaOptions, MultiValue, OwnedFunction, OwnedTable, Result, StdLib, String as LuaString, Table,
+    TableExt, Thread, UserData, UserDataFields, UserDataMethods, UserDataRef, UserDataRefMut,
+    Value,
 };
 
 use crate::kit::{
@@ -49,12 +49,15 @@ unsafe extern "C-unwind" fn c_function(_: *mut mlua::lua_State) -> std::os::raw:
 
 /// Defines the test and the list of what it has gone through.
 macro_rules! methods_of_a_dead_instance {
-    ($lua:ident: refused { $($name:ident $call:expr;)* } harmless { $($free:ident $free_call:expr;)* }) => {
+    ($lua:ident: refused { $($(#[$meta:meta])* $name:ident $call:expr;)* } harmless { $($free:ident $free_call:expr;)* }) => {
         #[test]
         #[allow(clippy::unit_arg)]
         fn each_method_of_lua_finds_out_that_the_instance_is_gone() {
             let $lua = dead_view();
-            $(assert_refused(stringify!($name), || $call);)*
+            $(
+                $(#[$meta])*
+                assert_refused(stringify!($name), || $call);
+            )*
             $(assert_harmless(stringify!($free), || $free_call);)*
         }
 
@@ -92,8 +95,10 @@ methods_of_a_dead_instance! { lua:
         create_thread lua.create_thread(leaked_function());
         current_thread Ok(lua.current_thread());
         gc_collect lua.gc_collect();
+        #[cfg(lua_ge_54)]
         gc_gen Ok(lua.gc_gen(0, 0));
         gc_inc Ok(lua.gc_inc(0, 0, 0));
+        #[cfg(any(lua_ge_52, feature = "luau"))]
         gc_is_running Ok(lua.gc_is_running());
         gc_restart Ok(lua.gc_restart());
         gc_stop Ok(lua.gc_stop());
@@ -110,10 +115,15 @@ methods_of_a_dead_instance! { lua:
         pack lua.pack("text");
         pack_multi lua.pack_multi(("text", "text"));
         scope lua.scope(|_| Ok(()));
-        set_hook Ok(lua.set_hook(HookTriggers::EVERY_LINE, |_, _| Ok(())));
+        #[cfg(not(feature = "luau"))]
+        set_hook Ok(lua.set_hook(mlua::HookTriggers::EVERY_LINE, |_, _| Ok(())));
+        #[cfg(not(feature = "luau"))]
         remove_hook Ok(lua.remove_hook());
+        #[cfg(lua_ge_54)]
         set_warning_function Ok(lua.set_warning_function(|_, _, _| Ok(())));
+        #[cfg(lua_ge_54)]
         remove_warning_function Ok(lua.remove_warning_function());
+        #[cfg(lua_ge_54)]
         warning Ok(lua.warning("x", false));
         set_memory_limit lua.set_memory_limit(0);
         used_memory Ok(lua.used_memory());
@@ -647,7 +657,10 @@ fn a_debug_outlives_what_it_describes() {
     assert!(!kept.borrow().is_empty());
     let describe = |debug: &mlua::Debug| {
         let (names, source, stack) = (debug.names(), debug.source(), debug.stack());
+        #[cfg(not(feature = "luau"))]
         let numbers = (debug.curr_line(), debug.is_tail_call(), debug.event());
+        #[cfg(feature = "luau")]
+        let numbers = debug.curr_line();
         format!("{names:?} {source:?} {stack:?} {numbers:?}")
     };
     let before: Vec<String> = kept.borrow().iter().map(describe).collect();
@@ -992,6 +1005,7 @@ fn proxies_that_escape_while_closing_are_dead() {
     assert_refused("function.call", || function.call::<_, ()>(()));
     assert_refused("function.bind", || function.bind(1));
     assert_refused("function.info", || Ok(function.info().what));
+    #[cfg(not(feature = "luau"))]
     assert_refused("function.dump", || Ok(function.dump(true)));
     assert_refused("function.environment", || {
         Ok(function.environment().is_some())
@@ -1010,6 +1024,7 @@ fn proxies_that_escape_while_closing_are_dead() {
     assert_harmless("string {:?}", || format!("{string:?}"));
     assert_refused("thread.resume", || thread.resume::<_, ()>(()));
     assert_harmless("thread.status", || thread.status());
+    #[cfg(any(lua_ge_54, feature = "luau"))]
     assert_refused("thread.reset", || thread.reset(function.clone()));
     assert_harmless("thread ==", || thread == thread.clone());
     assert_refused("userdata.borrow", || userdata.borrow::<Token>().map(|_| ()));
@@ -1277,15 +1292,17 @@ const METHODS_WITH_USER_CODE: &[Method] = &[
         drop(lua.remove_app_data::<Box<dyn Any>>());
         Ok(())
     }),
+    #[cfg(not(feature = "luau"))]
     ("set_hook", |lua, kills| {
         let held = killed_by_drop(&kills);
-        lua.set_hook(HookTriggers::EVERY_LINE, move |_, _| {
+        lua.set_hook(mlua::HookTriggers::EVERY_LINE, move |_, _| {
             let _ = &held;
             Ok(())
         });
         lua.remove_hook();
         Ok(())
     }),
+    #[cfg(lua_ge_54)]
     ("set_warning_function", |lua, kills| {
         let held = killed_by_drop(&kills);
         lua.set_warning_function(move |_, _, _| {
@@ -1295,6 +1312,7 @@ const METHODS_WITH_USER_CODE: &[Method] = &[
         lua.set_warning_function(move |_, _, _| Ok(()));
         Ok(())
     }),
+    #[cfg(lua_ge_54)]
     ("warning", |lua, kills| {
         lua.set_warning_function(move |_, _, _| {
             kills.now();
