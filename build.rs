@@ -71,7 +71,7 @@ const LUA_VERSION: u32 = if cfg!(feature = "lua55") {
 /// - `finalizers`: userdata are finalized by `__gc`, which finds a working VM. Without, the sweep drops what is in them, and
 ///   nothing may touch the VM meanwhile.
 /// - `raising_checkstack`: `lua_checkstack` raises an error where there is no memory for the stack.
-const CFGS: [(&str, bool); 7] = [
+const CFGS: [(&str, bool); 8] = [
     ("lua_ge_52", LUA_VERSION >= 502),
     ("lua_ge_53", LUA_VERSION >= 503),
     ("lua_ge_54", LUA_VERSION >= 504),
