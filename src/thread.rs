@@ -4,6 +4,8 @@ use std::fmt;
 use std::os::raw::{c_int, c_void};
 
 use crate::call::failure::pop_error;
+#[cfg(waits_in_lua)]
+use crate::call::lua_side::LuaSide;
 use crate::call::protect::{self, protect};
 use crate::call::traceback::describe_error;
 use crate::call::{inner_of, new_thread};
@@ -61,6 +63,8 @@ impl Lua {
             let thread = new_thread(self.inner(), state)?;
             let mut held = Held::adopt(state, 1);
             func.0.push_to(self)?;
+            #[cfg(waits_in_lua)]
+            LuaSide::body(self.inner(), state)?;
             engine::lua_xmove(state, thread, 1);
             held.release(1);
             Ref::pop(self).map(Thread)

@@ -106,12 +106,11 @@ pub(crate) unsafe fn raise(
         engine::lua_settop(state, top);
         let memory = &inner.as_ref().memory;
         let push = || {
-            push_failure(
-                inner.as_ref(),
-                state,
-                with_traceback(inner.as_ref(), state, failure),
-            )
-            .is_ok()
+            let failure = with_traceback(inner.as_ref(), state, failure);
+            #[cfg(waits_in_lua)]
+            return push_or_leave(inner.as_ref(), state, failure);
+            #[cfg(not(waits_in_lua))]
+            push_failure(inner.as_ref(), state, failure).is_ok()
         };
         let push = || {
             catch_unwind(AssertUnwindSafe(push)).unwrap_or_else(|payload| {
@@ -121,9 +120,46 @@ pub(crate) unsafe fn raise(
         };
         let pushed = memory.unlimited(push);
         if !pushed {
+            #[cfg(waits_in_lua)]
+            push_left(inner.as_ref(), state);
+            #[cfg(not(waits_in_lua))]
             raise_no_memory(state);
         }
         engine::lua_error(state)
+    }
+}
+
+/// Pushes `failure` and returns whether it could. If that was for anything else than a lack of memory (calls are nested too
+/// deeply for one more that protects, or an error in a finalizer came out of it), it is left for [`push_left`].
+#[cfg(waits_in_lua)]
+unsafe fn push_or_leave(inner: &LuaInner, state: *mut engine::lua_State, failure: Failure) -> bool {
+    let internals = &inner.internals;
+    // SAFETY: passed on.
+    match unsafe { cell::try_push(inner, state, failure, internals.failure()) } {
+        Ok(()) => true,
+        Err(left) => {
+            let before = internals.raising.replace(left);
+            drop(before);
+            false
+        }
+    }
+}
+
+/// Pushes the failure that is left without protection; if there is none, raises Lua's own error for a lack of memory.
+///
+/// # Safety
+///
+/// As [`raise`]: nothing is left to drop.
+#[cold]
+#[cfg(waits_in_lua)]
+unsafe fn push_left(inner: &LuaInner, state: *mut engine::lua_State) {
+    let internals = &inner.internals;
+    // SAFETY: passed on; the place is only looked at.
+    unsafe {
+        if (*internals.raising.as_ptr()).is_none() {
+            raise_no_memory(state);
+        }
+        cell::push_raising(inner, state, &internals.raising, internals.failure());
     }
 }
 

@@ -43,7 +43,13 @@ local function bind(func, prepend)
     end
 end
 
-return wait, bind
+local function body(func)
+    return function(...)
+        return func(...)
+    end
+end
+
+return wait, bind, body
 ";
 
 /// The functions that [`CODE`] makes. The instance counts their slots as long as it is open.
@@ -52,6 +58,7 @@ pub(crate) struct LuaSide {
     #[cfg(feature = "async")]
     wait: Cell<Option<Slot>>,
     bind: Cell<Option<Slot>>,
+    body: Cell<Option<Slot>>,
 }
 
 /// What a C function returns to the Lua function around it if it has to wait. Nobody else sees it.
@@ -74,7 +81,7 @@ impl LuaSide {
     ) -> Result<()> {
         // SAFETY: runs protected; nothing in there needs a drop. `take` pops each result.
         unsafe {
-            protect(state, 0, 2, |state| {
+            protect(state, 0, 3, |state| {
                 let (code, len) = (CODE.as_ptr().cast(), CODE.len());
                 if engine::luaL_loadbuffer(state, code, len, c"=[mlua]".as_ptr()) != engine::LUA_OK
                 {
@@ -86,11 +93,12 @@ impl LuaSide {
                     engine::lua_pushlightuserdata(state, waiting_mark());
                     engine::lua_pushcfunction(state, task::resume);
                     engine::lua_pushcfunction(state, task::yield_pending);
-                    engine::lua_call(state, 3, 2);
+                    engine::lua_call(state, 3, 3);
                 }
                 #[cfg(not(feature = "async"))]
-                engine::lua_call(state, 0, 2);
+                engine::lua_call(state, 0, 3);
             })?;
+            self.body.set(Some(inner.slots.take(state)?));
             self.bind.set(Some(inner.slots.take(state)?));
             #[cfg(feature = "async")]
             self.wait.set(Some(inner.slots.take(state)?));
@@ -109,6 +117,22 @@ impl LuaSide {
     pub(crate) unsafe fn wait(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
         // SAFETY: passed on.
         unsafe { apply(inner, state, &inner.lua_side.wait, 1) }
+    }
+
+    /// Makes the function on top one that a coroutine can begin with: on Lua 5.1 that is one of Lua's, since a C function that
+    /// has yielded there cannot return.
+    ///
+    /// # Safety
+    ///
+    /// As [`protect`]. On an error nothing is left of the function.
+    pub(crate) unsafe fn body(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
+        // SAFETY: passed on.
+        unsafe {
+            if cfg!(feature = "luajit") || engine::lua_iscfunction(state, -1) == 0 {
+                return Ok(());
+            }
+            apply(inner, state, &inner.lua_side.body, 1)
+        }
     }
 
     /// Replaces a function and the C function on top, which puts arguments together, by one that calls the first with those.

@@ -26,6 +26,9 @@ pub(crate) struct Internals {
     cell: Cell<Option<Slot>>,
     failure: Cell<Option<Slot>>,
     failure_metatable: Cell<*const c_void>,
+    /// A failure on its way: see [`failure::raise`].
+    #[cfg(waits_in_lua)]
+    raising: Cell<Option<failure::Failure>>,
     names: traceback::Names,
 }
 
@@ -35,6 +38,8 @@ impl Internals {
             cell: Cell::new(None),
             failure: Cell::new(None),
             failure_metatable: Cell::new(ptr::null()),
+            #[cfg(waits_in_lua)]
+            raising: Cell::new(None),
             names: traceback::Names::default(),
         }
     }
@@ -69,6 +74,12 @@ impl Internals {
             self.cell.set(Some(inner.slots.take(state)?));
         }
         Ok(())
+    }
+
+    /// Drops what is left: the VM is gone.
+    #[cfg(waits_in_lua)]
+    pub(crate) fn clear(&self) {
+        failure::contain(|| drop(self.raising.take()));
     }
 
     #[inline(always)]

@@ -384,6 +384,10 @@ fn write_level(text: &mut Vec<u8>, level: &Level) {
             *debug.what as u8,
         )
     };
+    if what == b't' {
+        text.extend_from_slice(b"\n\t(...tail calls...)");
+        return;
+    }
     text.extend_from_slice(b"\n\t");
     text.extend_from_slice(source);
     text.push(b':');

@@ -1,7 +1,8 @@
 //! Lua 5.1 and LuaJIT: numbers are floats; functions have an environment; a C function is always an object of the
 //! collector; the stack of a thread ends at 8,000 values; C functions cannot be yielded over.
 
-use std::os::raw::{c_int, c_void};
+use std::ffi::CStr;
+use std::os::raw::{c_char, c_int, c_void};
 
 pub(crate) use ffi::*;
 
@@ -142,10 +143,28 @@ pub(crate) unsafe fn push_globals(state: *mut lua_State) {
     unsafe { lua_pushvalue(state, LUA_GLOBALSINDEX) }
 }
 
-/// Not told by this Lua.
+/// Whether what `lua_getinfo` has been asked about, with "t", is a tail call. On Lua 5.1 that is a level of its own, which
+/// nothing else is known about; LuaJIT does not tell.
 pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
-    // A tail call is a level of its own, which nothing is known about.
-    debug.event == LUA_HOOKTAILCALL
+    // SAFETY: `lua_getinfo` has filled it in with a literal.
+    unsafe { *debug.what as u8 == b't' }
+}
+
+/// With "S" in the place of "t", which this Lua does not know.
+pub(crate) unsafe fn lua_getinfo(
+    state: *mut lua_State,
+    what: *const c_char,
+    debug: *mut lua_Debug,
+) -> c_int {
+    // SAFETY: passed on, in a C string that is not longer.
+    unsafe {
+        let mut asked = [0; 16];
+        let what = CStr::from_ptr(what).to_bytes();
+        for (to, &from) in asked[..15].iter_mut().zip(what) {
+            *to = if from == b't' { b'S' } else { from } as c_char;
+        }
+        ffi::lua_getinfo(state, asked.as_ptr(), debug)
+    }
 }
 
 /// A reference thread gets its whole stack when it is made. To make the stack of a thread larger that is not running may raise
@@ -322,7 +341,13 @@ pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
     unsafe { lua_setfenv(state, -2) };
 }
 
+#[cfg(feature = "luajit")]
+extern "C-unwind" {
+    pub(crate) fn lua_isyieldable(state: *mut lua_State) -> c_int;
+}
+
 /// Whether `state` may be able to yield: this Lua does not tell more.
+#[cfg(feature = "lua51")]
 pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
     // SAFETY: one value is pushed and popped; every C function has room for it.
     unsafe {

@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use futures_util::stream::Stream;
 
 use super::{pending_mark, task};
+#[cfg(waits_in_lua)]
+use crate::call::lua_side::LuaSide;
 use crate::call::new_thread;
 use crate::call::protect::resume;
 use crate::engine;
@@ -124,7 +126,15 @@ impl<'lua, R> AsyncThread<'lua, R> {
             if !ensure(lua.inner(), thread, nargs + 1) {
                 return Err(Error::StackError);
             }
+            #[cfg(not(waits_in_lua))]
             function.0.push_onto(thread);
+            #[cfg(waits_in_lua)]
+            {
+                lua.reserve_stack()?;
+                function.0.push();
+                LuaSide::body(lua.inner(), state)?;
+                engine::lua_xmove(state, thread, 1);
+            }
             engine::lua_xmove(state, thread, nargs);
             held.release(nargs);
             Ok(this)

@@ -34,6 +34,8 @@ pub(super) fn forget_vm(inner: &LuaInner) {
     inner.keys.clear();
     inner.slots.clear();
     inner.types.clear();
+    #[cfg(waits_in_lua)]
+    inner.internals.clear();
     #[cfg(not(feature = "luau"))]
     inner.hooks.clear();
     #[cfg(not(finalizers))]
