@@ -8,6 +8,7 @@ use std::panic::Location;
 use std::path::{Path, PathBuf};
 
 use crate::call::failure::pop_error;
+use crate::call::protect::protect;
 use crate::engine;
 use crate::error::{Error, ErrorContext, Result};
 use crate::function::Function;
@@ -330,7 +331,15 @@ fn load<'lua>(
     let state = lua.state();
     // SAFETY: few values are pushed, and all are held. `pop` takes the function.
     unsafe {
-        let status = load_buffer(state, source, &name, mode);
+        let status = if engine::LOADING_RAISES {
+            let source = source as *const [u8];
+            let name = name.as_c_str() as *const CStr;
+            protect(state, 0, 1, |state| {
+                load_buffer(state, &*source, &*name, mode)
+            })?
+        } else {
+            load_buffer(state, source, &name, mode)
+        };
         if status != engine::LUA_OK {
             return Err(pop_error(state, status));
         }
@@ -361,7 +370,7 @@ unsafe fn load_buffer(
         None => c"bt",
     };
     // SAFETY: `lua_load` parses in a protected call of its own, and all else in here is plain reads and writes; so it
-    // reports errors by its status alone.
+    // reports errors by its status alone. Where it is not so, the caller runs protected.
     unsafe {
         engine::luaL_loadbufferx(
             state,

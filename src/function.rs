@@ -8,7 +8,7 @@ use std::os::raw::{c_int, c_void};
 use crate::call::callback::{not_recursive, push_function};
 use crate::call::failure::pop_error;
 use crate::call::pinned::push_handler;
-use crate::call::protect::protect;
+use crate::call::protect::{pcall, protect};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
@@ -142,9 +142,16 @@ impl Lua {
         func: engine::lua_CFunction,
     ) -> Result<Function<'lua>> {
         let entered = self.try_enter()?;
-        // SAFETY: a C function without upvalues is a plain value, so pushing it does not raise. `pop` takes it.
+        // SAFETY: a C function without upvalues is a plain value, which pushing does not raise, or is made protected. `pop`
+        // takes it.
         unsafe {
-            engine::lua_pushcfunction(entered.state, func);
+            if cfg!(light_functions) {
+                engine::lua_pushcfunction(entered.state, func);
+            } else {
+                protect(entered.state, 0, 1, |state| {
+                    engine::lua_pushcfunction(state, func)
+                })?;
+            }
             Ref::pop(self).map(Function)
         }
     }
@@ -194,7 +201,7 @@ impl<'lua> Function<'lua> {
                 }
                 0
             };
-            let status = engine::lua_pcall(state, nargs, wanted, -(nargs + 2));
+            let status = pcall(state, nargs, wanted, -(nargs + 2));
             held.release(nargs + 1);
             if status != engine::LUA_OK {
                 return Err(pop_error(state, status));
@@ -245,17 +252,24 @@ impl<'lua> Function<'lua> {
             if nargs >= MAX_UPVALUES {
                 return Err(Error::BindError);
             }
+            let n = nargs + BOUND_FUNCTION;
             let made = if lua.inner().infallible_memory() {
                 let memory = &lua.inner().memory;
-                memory.unfailing(|| engine::lua_pushcclosure(state, call_bound, nargs + 1));
+                memory.unfailing(|| engine::lua_pushcclosure(state, call_bound, n));
                 Ok(())
             } else {
-                protect(state, nargs + 1, 1, |state| {
-                    engine::lua_pushcclosure(state, call_bound, nargs + 1)
+                protect(state, n, 1, |state| {
+                    let n = engine::lua_gettop(state);
+                    engine::lua_pushcclosure(state, call_bound, n)
                 })
             };
-            held.release(nargs + 1);
+            held.release(n);
             made?;
+            #[cfg(waits_in_lua)]
+            {
+                held.release(1);
+                crate::call::lua_side::LuaSide::bind(lua.inner(), state)?;
+            }
             Ref::pop(lua).map(Function)
         }
     }
@@ -357,16 +371,19 @@ impl<'lua> Function<'lua> {
         }
         let state = self.0.state();
         let mut chunk = Vec::new();
-        // SAFETY: dumping raises only what the writer raises, which raises nothing; the function is held.
+        // SAFETY: dumping raises only what the writer raises, which raises nothing; the function is held. LuaJIT may leave a
+        // message above it.
         unsafe {
             self.0.push();
             let _held = Held::adopt(state, 1);
+            let top = engine::lua_gettop(state);
             engine::lua_dump(
                 state,
                 append,
                 &mut chunk as *mut Vec<u8> as *mut c_void,
                 strip as c_int,
             );
+            engine::lua_settop(state, top);
         }
         chunk
     }
@@ -450,38 +467,58 @@ where
 /// How many upvalues a C closure can have.
 const MAX_UPVALUES: c_int = 255;
 
+/// How many upvalues of [`call_bound`] are not arguments: the function that it calls. Where no C function can be yielded over it
+/// calls none, but returns the arguments to the Lua function around it.
+const BOUND_FUNCTION: c_int = !cfg!(waits_in_lua) as c_int;
+
 /// The C function of a bound function: its upvalues are the function and its first arguments.
 unsafe extern "C-unwind" fn call_bound(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua, with 20 free places. Nothing here needs a drop, so errors and yields may pass.
     unsafe {
         let nargs = engine::lua_gettop(state);
-        let mut nbound = 0;
-        while nbound + 1 < MAX_UPVALUES
-            && engine::lua_type(state, engine::lua_upvalueindex(nbound + 2)) != engine::LUA_TNONE
+        let mut bound = 0;
+        while bound < MAX_UPVALUES
+            && engine::lua_type(state, engine::lua_upvalueindex(bound + 1)) != engine::LUA_TNONE
         {
-            nbound += 1;
+            bound += 1;
         }
-        if nbound + 1 > engine::LUA_MINSTACK {
+        if bound > engine::LUA_MINSTACK {
             engine::luaL_checkstack(
                 state,
-                nbound + 1,
+                bound,
                 c"too many arguments to a bound function".as_ptr(),
             );
         }
-        for upvalue in 1..nbound + 2 {
+        for upvalue in 1..bound + 1 {
             engine::lua_pushvalue(state, engine::lua_upvalueindex(upvalue));
         }
         if nargs > 0 {
-            engine::lua_rotate(state, 1, nbound + 1);
+            turn(state, nargs, bound);
+        }
+        if BOUND_FUNCTION == 0 {
+            return nargs + bound;
         }
         engine::lua_callk(
             state,
-            nargs + nbound,
+            nargs + bound - 1,
             engine::LUA_MULTRET,
             0,
             Some(return_all),
         );
         engine::lua_gettop(state)
+    }
+}
+
+/// Brings the `bound` values on top of the `nargs` values that are all else on the stack below those.
+#[inline(always)]
+unsafe fn turn(state: *mut engine::lua_State, nargs: c_int, bound: c_int) {
+    // SAFETY: there are that many values.
+    unsafe {
+        if cfg!(lua_ge_52) || nargs > bound {
+            engine::lua_rotate(state, 1, bound);
+        } else {
+            engine::lua_rotate(state, 1, -nargs);
+        }
     }
 }
 

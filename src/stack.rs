@@ -9,8 +9,11 @@
 //!   first. So an operation that pushes a fixed, small number of values need not ask.
 
 use std::os::raw::c_int;
+#[cfg(raising_checkstack)]
+use std::os::raw::c_void;
 
 use crate::engine;
+use crate::state::LuaInner;
 
 /// Values on top of a Lua stack that an operation has pushed; popped on drop.
 pub(crate) struct Held {
@@ -85,6 +88,59 @@ impl Drop for Held {
             // this C frame neither raises nor runs code.
             unsafe { engine::lua_settop(self.state, -self.n - 1) }
         }
+    }
+}
+
+/// Makes room for `n` more values on the stack of `state`, and returns whether there is: not if the stack would become too high,
+/// or for want of memory. Nothing is raised.
+///
+/// # Safety
+///
+/// `state` is a thread of the instance, which is open.
+#[inline]
+pub(crate) unsafe fn ensure(inner: &LuaInner, state: *mut engine::lua_State, n: c_int) -> bool {
+    // SAFETY: passed on. Here `lua_checkstack` reports failure by its result.
+    #[cfg(not(raising_checkstack))]
+    unsafe {
+        inner.memory.limited(|| engine::lua_checkstack(state, n)) != 0
+    }
+    // SAFETY: passed on.
+    #[cfg(raising_checkstack)]
+    unsafe {
+        ensure_protected(inner, state, n)
+    }
+}
+
+/// As [`ensure`], where `lua_checkstack` raises if there is no memory, and on LuaJIT also if the stack is too high.
+///
+/// A thread's errors go to the innermost protected call on that very thread, so it is made there.
+#[cfg(raising_checkstack)]
+unsafe fn ensure_protected(inner: &LuaInner, state: *mut engine::lua_State, n: c_int) -> bool {
+    struct Check {
+        n: c_int,
+        done: bool,
+    }
+    unsafe extern "C-unwind" fn check(state: *mut engine::lua_State) -> c_int {
+        // SAFETY: called with the address of a `Check` that is there meanwhile. Nothing here needs a drop.
+        unsafe {
+            let check = engine::lua_touserdata(state, 1) as *mut Check;
+            (*check).done = engine::lua_checkstack(state, (*check).n) != 0;
+        }
+        0
+    }
+    let memory = &inner.memory;
+    // SAFETY: without a limit, a lack of memory ends the process. Otherwise the stack grows within a protected call first; the
+    // collector may have made it smaller again when that returns, but then there was memory for it a moment ago, which no
+    // limit keeps back. An error of a finalizer is not ours.
+    unsafe {
+        let direct =
+            || memory.without_limit(|| memory.unfailing(|| engine::lua_checkstack(state, n)) != 0);
+        if cfg!(feature = "lua51") && inner.owns_memory() && !memory.is_limited() {
+            return direct();
+        }
+        let mut job = Check { n, done: false };
+        memory.limited(|| engine::call_bare(state, check, &mut job as *mut Check as *mut c_void));
+        job.done && direct()
     }
 }
 

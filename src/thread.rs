@@ -4,14 +4,14 @@ use std::fmt;
 use std::os::raw::{c_int, c_void};
 
 use crate::call::failure::pop_error;
-use crate::call::new_thread;
-use crate::call::protect::protect;
+use crate::call::protect::{self, protect};
 use crate::call::traceback::describe_error;
+use crate::call::{inner_of, new_thread};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
-use crate::stack::Held;
+use crate::stack::{ensure, Held};
 use crate::state::STACK_RESERVE;
 use crate::value::{wanted, FromLuaMulti, IntoLuaMulti};
 use crate::Lua;
@@ -131,7 +131,7 @@ impl<'lua> Thread<'lua> {
             if self.status_of(thread) != ThreadStatus::Resumable {
                 return Err(Error::CoroutineInactive);
             }
-            if engine::lua_checkstack(thread, nargs) == 0 {
+            if !ensure(lua.inner(), thread, nargs) {
                 return Err(Error::StackError);
             }
             engine::lua_xmove(state, thread, nargs);
@@ -261,7 +261,7 @@ unsafe fn resume(
     // SAFETY: resuming runs protected. It leaves its results, or an error object, on top of `thread`.
     unsafe {
         let mut nresults = 0;
-        let status = engine::lua_resume(thread, state, nargs, &mut nresults);
+        let status = protect::resume(thread, state, nargs, &mut nresults);
         if status != engine::LUA_OK && status != engine::LUA_YIELD {
             return Err(pop_thread_error(state, thread, status));
         }
@@ -316,7 +316,7 @@ pub(crate) unsafe fn pop_thread_error(
             && engine::lua_status(thread) != engine::LUA_OK
         {
             // The thread has ended, and a reset looks for the error where it is: so a copy moves.
-            if engine::lua_checkstack(thread, 1) != 0 {
+            if ensure(inner_of(state).as_ref(), thread, 1) {
                 engine::lua_pushvalue(thread, -1);
             }
         }

@@ -66,7 +66,8 @@ where
         // SAFETY: Lua has just called this function, with room for the values of an operation.
         unsafe { host_close::notice(instance, state) };
         let frame = instance.enter_frame();
-        let outcome = catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
+        let body = || catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
+        let outcome = instance.memory.unlimited(body);
         // SAFETY: the frame is still that of this function.
         unsafe { instance.bury() };
         drop(frame);

@@ -247,7 +247,7 @@ pub(crate) unsafe fn run_drop(
         unsafe { host_close::notice(inner, state) };
     }
     let frame = inner.enter_frame();
-    contain(drop);
+    inner.memory.unlimited(|| contain(drop));
     mem::drop(frame);
     inner.switch_state(outer);
 }

@@ -104,6 +104,7 @@ pub(crate) unsafe fn raise(
     unsafe {
         // The callback may have left anything on the stack; its frame ends here.
         engine::lua_settop(state, top);
+        let memory = &inner.as_ref().memory;
         let push = || {
             push_failure(
                 inner.as_ref(),
@@ -112,10 +113,13 @@ pub(crate) unsafe fn raise(
             )
             .is_ok()
         };
-        let pushed = catch_unwind(AssertUnwindSafe(push)).unwrap_or_else(|payload| {
-            discard(payload);
-            false
-        });
+        let push = || {
+            catch_unwind(AssertUnwindSafe(push)).unwrap_or_else(|payload| {
+                discard(payload);
+                false
+            })
+        };
+        let pushed = memory.unlimited(push);
         if !pushed {
             raise_no_memory(state);
         }
@@ -143,8 +147,22 @@ pub(crate) fn discard(payload: Box<dyn Any + Send>) {
 ///
 /// Raises. `state` has a free place.
 pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
-    // SAFETY: passed on. No allocator has that much.
+    // SAFETY: passed on. No allocator has that much. LuaJIT would not ask for that much: there ours refuses anything. That of
+    // a host has to be taken at its word; the message is always there.
     unsafe {
+        #[cfg(feature = "luajit")]
+        {
+            use crate::state::memory::Memory;
+            while let Some(memory) = Memory::of(state) {
+                // What the collector does before may get this answer in its place.
+                memory.refuse_next();
+                engine::lua_newuserdata(state, 1);
+                engine::lua_pop(state, 1);
+            }
+            engine::lua_pushstring(state, c"not enough memory".as_ptr());
+            engine::lua_error(state)
+        }
+        #[cfg(not(feature = "luajit"))]
         engine::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
         engine::lua_error(state)
     }

@@ -8,6 +8,8 @@ pub(crate) mod callback;
 pub(crate) mod cell;
 mod chain;
 pub(crate) mod failure;
+#[cfg(waits_in_lua)]
+pub(crate) mod lua_side;
 pub(crate) mod pinned;
 pub(crate) mod protect;
 pub(crate) mod traceback;
@@ -15,6 +17,7 @@ pub(crate) mod traceback;
 use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
+use crate::stack::ensure;
 use crate::state::{LuaInner, STACK_RESERVE};
 use protect::protect;
 
@@ -226,9 +229,9 @@ pub(crate) unsafe fn new_swept_userdata(
 /// `state` is a running state of the instance.
 #[cold]
 pub(crate) unsafe fn drop_unused<T>(inner: &LuaInner, state: *mut engine::lua_State, value: T) {
-    // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
-    let check = || unsafe { engine::lua_checkstack(state, STACK_RESERVE) };
-    if std::mem::needs_drop::<T>() && inner.memory.without_limit(check) == 0 {
+    // SAFETY: passed on.
+    let check = || unsafe { ensure(inner, state, STACK_RESERVE) };
+    if std::mem::needs_drop::<T>() && !inner.memory.without_limit(check) {
         std::mem::forget(value);
         return;
     }

@@ -11,6 +11,54 @@ use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
 
+/// `lua_pcall`, in which a memory limit is in force.
+///
+/// # Safety
+///
+/// As `lua_pcall`.
+#[inline(always)]
+pub(crate) unsafe fn pcall(
+    state: *mut engine::lua_State,
+    nargs: c_int,
+    nresults: c_int,
+    handler: c_int,
+) -> c_int {
+    // SAFETY: passed on.
+    unsafe { limited(state, || engine::lua_pcall(state, nargs, nresults, handler)) }
+}
+
+/// `lua_resume`, in which a memory limit is in force.
+///
+/// # Safety
+///
+/// As `lua_resume`.
+#[inline(always)]
+pub(crate) unsafe fn resume(
+    thread: *mut engine::lua_State,
+    from: *mut engine::lua_State,
+    nargs: c_int,
+    nresults: &mut c_int,
+) -> c_int {
+    // SAFETY: passed on.
+    unsafe { limited(thread, || engine::lua_resume(thread, from, nargs, nresults)) }
+}
+
+/// See [`Memory::limited`](crate::state::memory::Memory::limited).
+///
+/// # Safety
+///
+/// `state` is a state of an open VM.
+#[inline(always)]
+unsafe fn limited<R>(state: *mut engine::lua_State, call: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "luajit")]
+    // SAFETY: the VM is open until `call` returns, and longer.
+    if let Some(memory) = unsafe { crate::state::memory::Memory::of(state) } {
+        return memory.limited(call);
+    }
+    let _ = state;
+    call()
+}
+
 /// What [`run_job`] runs: the first thing in the memory of every job.
 #[repr(C)]
 pub(super) struct Header {
@@ -59,7 +107,7 @@ where
         push_runner(state);
         engine::lua_insert(state, handler + 1);
         push_address(state, &mut job as *mut Job<F, R> as *mut c_void);
-        let status = engine::lua_pcall(state, nargs + 1, nresults, handler);
+        let status = pcall(state, nargs + 1, nresults, handler);
         if status != engine::LUA_OK {
             let mut held = Held::adopt(state, 2);
             held.release(1);
@@ -129,7 +177,7 @@ pub(crate) unsafe fn call_on_copies(
             engine::lua_pushvalue(state, -n - 2);
         }
         push_address(state, &mut job as *mut FunctionJob as *mut c_void);
-        engine::lua_pcall(state, n + 1, nresults, -n - 3)
+        pcall(state, n + 1, nresults, -n - 3)
     }
 }
 

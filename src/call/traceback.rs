@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use super::failure::{failure_at, raise_no_memory};
 use super::{push_bytes, push_key};
 use crate::engine;
+use crate::stack::ensure;
 use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
@@ -65,11 +66,14 @@ unsafe fn describe(state: *mut engine::lua_State, thread: *mut engine::lua_State
             engine::luaL_tolstring(state, 1, &mut len)
         };
         let message = std::slice::from_raw_parts(data as *const u8, len);
-        let (data, len, capacity) = with_message(inner.as_ref(), state, thread, level, message);
-        let pushed =
-            push_bytes(inner.as_ref(), state, std::slice::from_raw_parts(data, len)).is_ok();
-        drop(Vec::from_raw_parts(data, len, capacity));
-        if !pushed {
+        let inner = inner.as_ref();
+        let push = || {
+            let (data, len, capacity) = with_message(inner, state, thread, level, message);
+            let pushed = push_bytes(inner, state, std::slice::from_raw_parts(data, len)).is_ok();
+            drop(Vec::from_raw_parts(data, len, capacity));
+            pushed
+        };
+        if !inner.memory.unlimited(push) {
             raise_no_memory(state);
         }
     }
@@ -126,7 +130,7 @@ unsafe fn write_traceback(
     const LINE: usize = 64;
     // SAFETY: passed on.
     let (levels, skipped) = unsafe {
-        let (mut levels, skipped) = read_levels(thread, level);
+        let (mut levels, skipped) = read_levels(inner, thread, level);
         name_globals(inner, state, &mut levels);
         (levels, skipped)
     };
@@ -148,9 +152,13 @@ unsafe fn write_traceback(
 }
 
 /// The levels to show, and how many are left out between the first [`HEAD`] and the rest.
-unsafe fn read_levels(thread: *mut engine::lua_State, first: c_int) -> (Vec<Level>, c_int) {
-    // SAFETY: in 5.4 `lua_checkstack` reports failure by its result.
-    if unsafe { engine::lua_checkstack(thread, 1) } == 0 {
+unsafe fn read_levels(
+    inner: &LuaInner,
+    thread: *mut engine::lua_State,
+    first: c_int,
+) -> (Vec<Level>, c_int) {
+    // SAFETY: passed on.
+    if !unsafe { ensure(inner, thread, 1) } {
         return (Vec::new(), 0);
     }
     // SAFETY: passed on.

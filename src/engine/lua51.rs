@@ -10,6 +10,8 @@ pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
 /// The LuaJIT that is built from source has ended errors in finalizers where they are raised since 2023. One of the system
 /// may be older.
 pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", feature = "vendored")));
+/// The check of the mode makes its message without protection, and LuaJIT runs the collector after it has loaded a chunk.
+pub(crate) const LOADING_RAISES: bool = true;
 pub(crate) const REF_BITS: u32 = 9;
 
 #[allow(non_camel_case_types)]
@@ -201,9 +203,59 @@ unsafe extern "C-unwind" fn fill(state: *mut lua_State) -> c_int {
     }
 }
 
-/// The thread that stands for the main thread of the VM of `state`: `state` itself, which this Lua cannot tell from others.
+/// The thread that stands for the main thread of the VM of `state`: `state` itself if that is the one, or else a thread of our
+/// own, since there is no way from a coroutine to the main thread. Null if there is no memory for it.
+///
+/// # Safety
+///
+/// There is room for one value.
 pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
-    state
+    static KEY: u8 = 0;
+    unsafe extern "C-unwind" fn make(state: *mut lua_State) -> c_int {
+        // SAFETY: called with the address of a pointer that is there meanwhile. The registry keeps the thread.
+        unsafe {
+            let place = lua_touserdata(state, 1) as *mut *mut lua_State;
+            let thread = lua_newthread(state);
+            lua_rawsetp(state, LUA_REGISTRYINDEX, &KEY as *const u8 as *const c_void);
+            *place = thread;
+        }
+        0
+    }
+    // SAFETY: passed on.
+    unsafe {
+        let is_main = lua_pushthread(state) != 0;
+        lua_pop(state, 1);
+        if is_main {
+            return state;
+        }
+        let mut thread = std::ptr::null_mut();
+        call_bare(state, make, &raw mut thread as *mut c_void);
+        thread
+    }
+}
+
+/// Makes room for `n` values on the stack of the running `state`, without raising anything, and returns whether there is.
+///
+/// # Safety
+///
+/// `state` is a running state.
+pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
+    unsafe extern "C-unwind" fn check(state: *mut lua_State) -> c_int {
+        // SAFETY: called with the address of a number that is there meanwhile.
+        unsafe {
+            let n = lua_touserdata(state, 1) as *mut c_int;
+            if lua_checkstack(state, *n) != 0 {
+                *n = 0;
+            }
+        }
+        0
+    }
+    // SAFETY: once there has been memory for it, the stack is that large, or there is memory for it again.
+    unsafe {
+        let mut wanted = n;
+        call_bare(state, check, &raw mut wanted as *mut c_void);
+        wanted == 0 && lua_checkstack(state, n) != 0
+    }
 }
 
 /// Calls `function` protected, with `argument` as its only argument and no message handler, and returns whether it raised
@@ -268,16 +320,6 @@ pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
 pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
     // SAFETY: as above.
     unsafe { lua_setfenv(state, -2) };
-}
-
-pub(crate) unsafe fn lua_yieldk(
-    state: *mut lua_State,
-    nresults: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) -> c_int {
-    // SAFETY: passed on.
-    unsafe { lua_yield(state, nresults) }
 }
 
 /// Whether `state` may be able to yield: this Lua does not tell more.

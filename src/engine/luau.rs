@@ -10,6 +10,14 @@ pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
 pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
+pub(crate) const LOADING_RAISES: bool = false;
+
+/// Makes room for `n` values on the stack of the running `state`, and returns whether there is.
+pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
+    // SAFETY: passed on.
+    unsafe { lua_checkstack(state, n) != 0 }
+}
+
 pub(crate) const FINALIZERS_RAISE: bool = false;
 pub(crate) const REF_BITS: u32 = 16;
 

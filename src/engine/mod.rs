@@ -8,6 +8,7 @@
 //! - [`USER_VALUES_ARE_TABLES`]: whether it takes tables and nil only.
 //! - [`FINALIZERS_RAISE`]: whether an error in a finalizer comes out of whatever call has run the collector. Then no call
 //!   that can run the collector is made without protection, however much memory there is.
+//! - [`LOADING_RAISES`]: whether to load a chunk may raise an error.
 //! - [`REF_BITS`]: how many values a reference thread holds, as a power of two.
 //!
 //! The `cfg`s that `build.rs` sets tell the rest; they are described there.

@@ -20,6 +20,9 @@ pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
     debug.istailcall != 0
 }
 
+/// `lua_load` protects itself.
+pub(crate) const LOADING_RAISES: bool = false;
+
 /// Whether a reference thread gets its whole stack when it is made: see `lua51.rs`.
 pub(crate) const WHOLE_THREADS: bool = false;
 
@@ -47,6 +50,16 @@ pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
         lua_pop(state, 1);
         main
     }
+}
+
+/// Makes room for `n` values on the stack of the running `state`, without raising anything, and returns whether there is.
+///
+/// # Safety
+///
+/// `state` is a running state.
+pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
+    // SAFETY: passed on.
+    unsafe { lua_checkstack(state, n) != 0 }
 }
 
 /// Calls `function` protected, with `argument` as its only argument and no message handler, and returns whether it raised

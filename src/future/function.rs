@@ -4,7 +4,6 @@ use std::future::Future;
 use std::marker::PhantomData;
 
 use super::{task, AsyncThread, LocalBoxFuture};
-use crate::call::new_closure;
 use crate::error::Result;
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -61,7 +60,7 @@ impl Lua {
         // SAFETY: a running state has room for 4 values; `func` is `'static` and called with no longer borrow than that of
         // `self`. `pop` takes the function.
         unsafe {
-            new_closure(self.inner(), entered.state, task::call::<F, A, FR, R>, func)?;
+            task::new_function(self.inner(), entered.state, task::call::<F, A, FR, R>, func)?;
             Ref::pop(self).map(Function)
         }
     }

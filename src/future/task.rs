@@ -11,9 +11,13 @@ use std::task::Poll;
 
 use super::pending_mark;
 use crate::call::callback::{enter, upvalue};
-use crate::call::{cell, push_table};
+#[cfg(waits_in_lua)]
+use crate::call::lua_side::{waiting_mark, LuaSide};
+use crate::call::{cell, new_closure, push_table};
 use crate::engine;
 use crate::error::{Error, Result};
+#[cfg(not(waits_in_lua))]
+use crate::stack::ensure;
 use crate::state::LuaInner;
 use crate::value::{FromLuaMulti, IntoLuaMulti};
 use crate::Lua;
@@ -58,10 +62,48 @@ pub(crate) unsafe fn leave(state: *mut engine::lua_State, outcome: c_int) -> c_i
         return outcome;
     }
     // SAFETY: `lua_yieldk` does not return; it raises an error where it cannot yield.
+    #[cfg(not(waits_in_lua))]
     unsafe {
         engine::lua_pushlightuserdata(state, pending_mark());
         engine::lua_yieldk(state, 1, 0, Some(resumed))
     }
+    // SAFETY: the cell, if there is one, is all there is on the stack. The mark takes no memory: it was pushed before.
+    #[cfg(waits_in_lua)]
+    unsafe {
+        engine::lua_pushlightuserdata(state, waiting_mark());
+        engine::lua_insert(state, 1);
+        engine::lua_gettop(state)
+    }
+}
+
+/// What the Lua function around an async one calls to yield.
+#[cfg(waits_in_lua)]
+pub(crate) unsafe extern "C-unwind" fn yield_pending(state: *mut engine::lua_State) -> c_int {
+    // SAFETY: entered by Lua. The mark may take memory; there is nothing to drop.
+    unsafe {
+        engine::lua_pushlightuserdata(state, pending_mark());
+        engine::lua_yield(state, 1)
+    }
+}
+
+/// Pushes the function of Lua's for the C function `function`, which ends with [`leave`].
+///
+/// # Safety
+///
+/// As [`new_closure`].
+pub(crate) unsafe fn new_function<T>(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    function: engine::lua_CFunction,
+    value: T,
+) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        new_closure(inner, state, function, value)?;
+        #[cfg(waits_in_lua)]
+        LuaSide::wait(inner, state)?;
+    }
+    Ok(())
 }
 
 /// What a future borrows its `self` with, if it is that of a method.
@@ -185,6 +227,9 @@ pub(crate) struct Park {
     next: Cell<*const Park>,
     previous: Cell<*const Park>,
     is_linked: Cell<bool>,
+    /// The coroutine that waits. Only compared: it may be gone.
+    #[cfg(waits_in_lua)]
+    thread: Cell<*mut engine::lua_State>,
 }
 
 impl Park {
@@ -218,9 +263,38 @@ impl Park {
     }
 }
 
+/// Which coroutine waits in which cell: it does not lie where it could be found on the stack.
+#[cfg(waits_in_lua)]
+impl Park {
+    /// `thread` waits here from now on.
+    fn settle(&self, thread: *mut engine::lua_State) {
+        self.thread.set(thread);
+        // SAFETY: the block is there as long as the VM.
+        let inner = unsafe { self.inner.as_ref() };
+        inner.futures.parked.borrow_mut().insert(thread, self);
+    }
+
+    /// Nobody waits here any more.
+    fn leave(&self) {
+        let thread = self.thread.replace(ptr::null_mut());
+        if thread.is_null() {
+            return;
+        }
+        // SAFETY: as in `settle`.
+        let inner = unsafe { self.inner.as_ref() };
+        let mut parked = inner.futures.parked.borrow_mut();
+        // The coroutine may be gone, and another be at its address.
+        if parked.get(&thread).is_some_and(|&park| ptr::eq(park, self)) {
+            parked.remove(&thread);
+        }
+    }
+}
+
 impl Drop for Park {
     fn drop(&mut self) {
         self.unlink();
+        #[cfg(waits_in_lua)]
+        self.leave();
         drop(self.waiting.take());
     }
 }
@@ -241,6 +315,8 @@ unsafe fn park<'lua>(
     unsafe {
         if engine::lua_isyieldable(state) == 0 {
             // `leave` will find out, and raise Lua's own error.
+            #[cfg(waits_in_lua)]
+            engine::lua_settop(state, 0);
             return Ok(SUSPEND);
         }
         if inner.futures.nobody_waits() {
@@ -255,6 +331,8 @@ unsafe fn park<'lua>(
         engine::lua_settop(state, 1);
         let task = std::mem::transmute::<Pin<Box<dyn Advance<'lua> + '_>>, AnyTask>(task);
         (*park).waiting.set(Some(Waiting::new(task)));
+        #[cfg(waits_in_lua)]
+        (*park).settle(state);
     }
     Ok(SUSPEND)
 }
@@ -292,6 +370,8 @@ unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
             is_linked: Cell::new(false),
+            #[cfg(waits_in_lua)]
+            thread: Cell::new(ptr::null_mut()),
         };
         cell::push_with_user_value(inner, state, park, futures.metatable())?;
         let park = cell::value::<Park>(engine::lua_touserdata(state, -1));
@@ -320,27 +400,47 @@ unsafe fn recycle_cell(inner: &LuaInner, state: *mut engine::lua_State, park: &P
 
 engine::continuation! {
     /// Goes on with a function that has yielded in [`leave`].
+    #[cfg(not(waits_in_lua))]
     unsafe fn resumed(state, _status, _context) {
         // SAFETY: `park` has left the cell as all there is on the stack; what the coroutine was resumed with lies above.
-        unsafe {
-            engine::lua_settop(state, 1);
-            let userdata = engine::lua_touserdata(state, 1);
-            let park = cell::value::<Park>(userdata);
-            let outcome = enter(cell::instance(userdata), state, |lua, _| {
-                let _inside = lua.inner().futures.enter();
-                go_on(lua, &*park)
-            });
-            leave(state, outcome)
-        }
+        unsafe { go_on_with_cell(state) }
+    }
+}
+
+/// What the Lua function around an async one calls, with the cell, when it is resumed.
+#[cfg(waits_in_lua)]
+pub(crate) unsafe extern "C-unwind" fn resume(state: *mut engine::lua_State) -> c_int {
+    // SAFETY: entered by Lua.
+    unsafe { go_on_with_cell(state) }
+}
+
+/// # Safety
+///
+/// All that a C function does. The cell is at index 1.
+unsafe fn go_on_with_cell(state: *mut engine::lua_State) -> c_int {
+    // SAFETY: passed on.
+    unsafe {
+        engine::lua_settop(state, 1);
+        let userdata = engine::lua_touserdata(state, 1);
+        let park = cell::value::<Park>(userdata);
+        let outcome = enter(cell::instance(userdata), state, |lua, _| {
+            let _inside = lua.inner().futures.enter();
+            go_on(lua, &*park)
+        });
+        leave(state, outcome)
     }
 }
 
 unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
     let inner = lua.inner();
+    #[cfg(waits_in_lua)]
+    park.leave();
     // The function was cut off by `drop_all`.
     let mut waiting = park.waiting.take().ok_or(Error::LuaDestroyed)?;
     if !waiting.is_home() {
         park.waiting.set(Some(waiting));
+        #[cfg(waits_in_lua)]
+        park.settle(inner.state());
         return Err(Error::runtime(
             "a future that is pending cannot go on in another thread",
         ));
@@ -356,6 +456,8 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
         Poll::Pending if inner.futures.nobody_waits() => Err(Error::LuaDestroyed),
         Poll::Pending => {
             park.waiting.set(Some(waiting));
+            #[cfg(waits_in_lua)]
+            park.settle(inner.state());
             Ok(SUSPEND)
         }
     }
@@ -367,11 +469,20 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
 ///
 /// `thread` is a coroutine of the instance, which is open, and is not running.
 pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_State) {
+    #[cfg(waits_in_lua)]
+    {
+        let park = inner.futures.parked.borrow_mut().remove(&thread);
+        if let Some(park) = park {
+            // SAFETY: a cell that is dropped takes itself out of the map.
+            discard(inner, unsafe { (*park).waiting.take() });
+        }
+    }
+    #[cfg(not(waits_in_lua))]
     // SAFETY: only cells have that metatable. They are at index 1 where a coroutine is suspended by `leave`.
     unsafe {
         if engine::lua_status(thread) != engine::LUA_YIELD
             || engine::lua_gettop(thread) == 0
-            || engine::lua_checkstack(thread, 1) == 0
+            || !ensure(inner, thread, 1)
             || engine::lua_getmetatable(thread, 1) == 0
         {
             return;

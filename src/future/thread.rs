@@ -10,11 +10,12 @@ use futures_util::stream::Stream;
 
 use super::{pending_mark, task};
 use crate::call::new_thread;
+use crate::call::protect::resume;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
-use crate::stack::Held;
+use crate::stack::{ensure, Held};
 #[cfg(any(lua_ge_54, feature = "luau"))]
 use crate::thread::close;
 use crate::thread::{is_active, pop_thread_error, take_results, Thread, ThreadStatus};
@@ -120,7 +121,7 @@ impl<'lua, R> AsyncThread<'lua, R> {
             let mut held = Held::adopt(state, nargs);
             let this = AsyncThread::new(coroutine(lua)?, None, true);
             let thread = this.state;
-            if engine::lua_checkstack(thread, nargs + 1) == 0 {
+            if !ensure(lua.inner(), thread, nargs + 1) {
                 return Err(Error::StackError);
             }
             function.0.push_onto(thread);
@@ -152,7 +153,7 @@ impl<'lua, R> AsyncThread<'lua, R> {
             };
             let _lent = inner.futures.lend(cx.waker());
             let mut nresults = 0;
-            match engine::lua_resume(thread, state, nargs, &mut nresults) {
+            match resume(thread, state, nargs, &mut nresults) {
                 engine::LUA_OK => Ok(Step::Returned(nresults)),
                 engine::LUA_YIELD => {
                     if nresults == 1 && engine::lua_touserdata(thread, -1) == pending_mark() {
@@ -178,7 +179,7 @@ unsafe fn move_args(lua: &Lua, args: MultiValue, thread: *mut engine::lua_State)
     unsafe {
         let nargs = args.push(lua)?;
         let mut held = Held::adopt(state, nargs);
-        if engine::lua_checkstack(thread, nargs) == 0 {
+        if !ensure(lua.inner(), thread, nargs) {
             return Err(Error::StackError);
         }
         engine::lua_xmove(state, thread, nargs);

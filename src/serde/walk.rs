@@ -28,6 +28,7 @@ use crate::call::protect::protect;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
+use crate::stack::ensure;
 use crate::state::STACK_RESERVE;
 use crate::userdata::cell;
 use crate::{Integer, Lua, Number};
@@ -96,7 +97,7 @@ pub(super) fn walk<R>(
     unsafe {
         let state = thread(lua)?;
         let top = Top::new(state);
-        if engine::lua_checkstack(state, STACK_RESERVE) == 0 {
+        if !ensure(lua.inner(), state, STACK_RESERVE) {
             return Err(Error::StackError);
         }
         root.push();
@@ -335,8 +336,9 @@ impl<'w> Place<'w> {
         if path.len() >= FREE_DEPTH && self.walk.native_stack() > MAX_NATIVE_STACK {
             return Err(Refused("tables are nested too deeply"));
         }
-        // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
-        if unsafe { engine::lua_checkstack(self.state(), 2 * CHUNK + STACK_RESERVE) } == 0 {
+        let inner = self.walk.lua.inner();
+        // SAFETY: a thread of the instance, which is open.
+        if !unsafe { ensure(inner, self.state(), 2 * CHUNK + STACK_RESERVE) } {
             return Err(Refused("not enough memory"));
         }
         path.push(address);
@@ -693,7 +695,7 @@ impl<'w> Entries<'w> {
                 engine::lua_pop(walk.state, 1);
             }
             let room = n.checked_mul(2).and_then(|n| n.checked_add(STACK_RESERVE));
-            if room.is_none_or(|room| engine::lua_checkstack(walk.state, room) == 0) {
+            if room.is_none_or(|room| !ensure(walk.lua.inner(), walk.state, room)) {
                 return Err(Refused("a table is too large for sorting its keys"));
             }
             self.read(n)?;

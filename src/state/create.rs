@@ -58,10 +58,10 @@ impl Lua {
     ///
     /// [`Error::SafetyError`] if `libs` contains the library `debug`; [`Error::MemoryError`].
     pub fn new_with(libs: StdLib, options: LuaOptions) -> Result<Lua> {
-        if libs.contains(StdLib::DEBUG) {
-            return Err(Error::SafetyError(
-                "The unsafe `debug` module can't be loaded using safe `new_with`".to_owned(),
-            ));
+        if let Some(name) = libs.refused() {
+            return Err(Error::SafetyError(format!(
+                "The unsafe `{name}` module can't be loaded using safe `new_with`"
+            )));
         }
         Lua::open_vm(libs, options, true)
     }
@@ -136,6 +136,8 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_St
         let inner = block.as_ref();
         inner.keys.open(&inner.slots, state)?;
         inner.internals.open(inner, state)?;
+        #[cfg(waits_in_lua)]
+        inner.lua_side.open(inner, state)?;
         #[cfg(feature = "async")]
         inner.futures.open(inner, state)?;
         engine::push_globals(state);
@@ -156,15 +158,18 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_St
 /// May raise.
 unsafe fn keep_messages(state: *mut engine::lua_State) {
     static KEY: u8 = 0;
-    const MESSAGES: [&CStr; 3] = [
+    const MESSAGES: &[&CStr] = &[
         c"C stack overflow",
+        // What Lua 5.1 makes of an error in a message handler, after the protected call has ended.
+        #[cfg(feature = "lua51")]
+        c"error in error handling",
         c"cannot resume dead coroutine",
         c"cannot resume non-suspended coroutine",
     ];
     // SAFETY: the caller runs protected. The messages are short enough to be kept once each.
     unsafe {
         engine::lua_createtable(state, MESSAGES.len() as c_int, 0);
-        for (i, message) in (1..).zip(MESSAGES) {
+        for (i, message) in (1..).zip(MESSAGES.iter().copied()) {
             engine::lua_pushstring(state, message.as_ptr());
             engine::lua_rawseti(state, -2, i);
         }

@@ -117,7 +117,7 @@ impl Lua {
 unsafe fn open_hosted(state: *mut engine::lua_State) -> Result<Lua> {
     // SAFETY: the caller promises an open VM. Neither call raises.
     let existing = unsafe {
-        if engine::lua_checkstack(state, STACK_RESERVE) == 0 {
+        if !engine::check_running_stack(state, STACK_RESERVE) {
             return Err(Error::StackError);
         }
         find_inner(state)
@@ -137,6 +137,10 @@ unsafe fn open_hosted(state: *mut engine::lua_State) -> Result<Lua> {
     // SAFETY: the caller promises an open VM.
     unsafe {
         let main = engine::main_thread(state);
+        if main.is_null() {
+            keep_for_good(block);
+            return Err(Error::MemoryError("not enough memory".into()));
+        }
         inner.attach(main, main, false);
         if let Err(error) = set_up(block, main) {
             // What was made may still look at the block.
@@ -163,7 +167,7 @@ unsafe fn set_up(block: NonNull<LuaInner>, main: *mut engine::lua_State) -> Resu
     // SAFETY: `main` is the main thread of the VM that `block` is attached to. Until `create::write_inner` is through there is no
     // instance to find, so it is protected without a message handler.
     unsafe {
-        if engine::lua_checkstack(main, STACK_RESERVE) == 0 {
+        if !engine::check_running_stack(main, STACK_RESERVE) {
             return Err(Error::StackError);
         }
         if !engine::call_bare(main, create::write_inner, block.as_ptr() as *mut c_void) {

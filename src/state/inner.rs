@@ -80,6 +80,8 @@ pub(crate) struct LuaInner {
     #[cfg(not(finalizers))]
     pub(crate) remains: Remains,
     pub(crate) internals: Internals,
+    #[cfg(waits_in_lua)]
+    pub(crate) lua_side: crate::call::lua_side::LuaSide,
     pub(crate) types: TypeMap,
     pub(crate) memory: Memory,
     pub(crate) app_data: AppData,
@@ -118,6 +120,8 @@ impl LuaInner {
             #[cfg(not(finalizers))]
             remains: Remains::default(),
             internals: Internals::new(),
+            #[cfg(waits_in_lua)]
+            lua_side: Default::default(),
             types: TypeMap::default(),
             memory: Memory::new(),
             app_data: AppData::default(),

@@ -26,6 +26,12 @@ pub(crate) struct Memory {
     unfailing: Cell<bool>,
     /// Once set, nothing is freed any more. See [`Memory::stop_freeing`].
     keep_all: Cell<bool>,
+    /// Whether a limit is in force. See [`Memory::limited`].
+    #[cfg(feature = "luajit")]
+    in_force: Cell<bool>,
+    /// Whether the next allocation fails.
+    #[cfg(feature = "luajit")]
+    refuse_next: Cell<bool>,
 }
 
 impl Memory {
@@ -37,6 +43,10 @@ impl Memory {
             lifted: Cell::new(false),
             unfailing: Cell::new(false),
             keep_all: Cell::new(false),
+            #[cfg(feature = "luajit")]
+            in_force: Cell::new(false),
+            #[cfg(feature = "luajit")]
+            refuse_next: Cell::new(false),
         }
     }
 
@@ -62,6 +72,12 @@ impl Memory {
         result
     }
 
+    /// Whether there is a limit, in force or lifted.
+    #[cfg(raising_checkstack)]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.get() != 0
+    }
+
     fn set_ceiling(&self) {
         let limit = self.limit.get();
         let open = limit == 0 || self.lifted.get();
@@ -78,6 +94,60 @@ impl Memory {
         let result = call();
         self.unfailing.set(before);
         result
+    }
+
+    /// Runs a protected call into Lua, or one that reports by its result what there is no memory for. On LuaJIT a limit is in
+    /// force in these alone: any push there may make the stack grow, for which a limit has to give way where the error would
+    /// leap over Rust's frames.
+    #[inline(always)]
+    pub(crate) fn limited<R>(&self, call: impl FnOnce() -> R) -> R {
+        #[cfg(feature = "luajit")]
+        let before = self.in_force.replace(true);
+        let result = call();
+        #[cfg(feature = "luajit")]
+        self.in_force.set(before);
+        result
+    }
+
+    /// Runs what Lua has called, which nothing may leap over.
+    #[inline(always)]
+    pub(crate) fn unlimited<R>(&self, call: impl FnOnce() -> R) -> R {
+        #[cfg(feature = "luajit")]
+        let before = self.in_force.replace(false);
+        let result = call();
+        #[cfg(feature = "luajit")]
+        self.in_force.set(before);
+        result
+    }
+
+    #[inline(always)]
+    fn is_in_force(&self) -> bool {
+        #[cfg(feature = "luajit")]
+        return self.in_force.get();
+        #[cfg(not(feature = "luajit"))]
+        true
+    }
+
+    /// The memory of the VM of `state`, if its allocator is ours.
+    ///
+    /// # Safety
+    ///
+    /// `state` is a state of an open VM, and the VM outlives the reference.
+    #[cfg(feature = "luajit")]
+    pub(crate) unsafe fn of<'a>(state: *mut engine::lua_State) -> Option<&'a Memory> {
+        let mut ud = ptr::null_mut();
+        // SAFETY: reading the allocator does not raise. Ours is given a `Memory`.
+        unsafe {
+            let function = engine::lua_getallocf(state, &mut ud);
+            std::ptr::fn_addr_eq(function, Memory::allocate as engine::lua_Alloc)
+                .then(|| &*(ud as *const Memory))
+        }
+    }
+
+    /// Lets the next allocation fail.
+    #[cfg(feature = "luajit")]
+    pub(crate) fn refuse_next(&self) {
+        self.refuse_next.set(true);
     }
 
     /// The system has no block of `size` bytes.
@@ -130,7 +200,12 @@ impl Memory {
     #[inline(always)]
     fn count(&self, osize: usize, nsize: usize) -> bool {
         let used = (self.used.get() - osize).saturating_add(nsize);
-        if nsize > osize && used > self.ceiling.get() {
+        if nsize > osize && used > self.ceiling.get() && (used > MOST || self.is_in_force()) {
+            return false;
+        }
+        #[cfg(feature = "luajit")]
+        if self.refuse_next.get() && nsize > osize {
+            self.refuse_next.set(false);
             return false;
         }
         self.used.set(used);

@@ -43,6 +43,7 @@ pub(crate) use inner::{LuaInner, STACK_RESERVE};
 
 use crate::engine;
 use crate::error::{Error, Result};
+use crate::stack::ensure;
 
 /// An instance of Lua.
 ///
@@ -117,10 +118,10 @@ impl Lua {
             .ok()
             .and_then(|n| n.checked_add(STACK_RESERVE));
         let n = wanted.ok_or(Error::StackError)?;
-        // SAFETY: in 5.4 `lua_checkstack` reports failure by its result and never raises.
-        match unsafe { engine::lua_checkstack(self.state(), n) } {
-            0 => Err(Error::StackError),
-            _ => Ok(()),
+        // SAFETY: the running state.
+        match unsafe { ensure(self.inner(), self.state(), n) } {
+            false => Err(Error::StackError),
+            true => Ok(()),
         }
     }
 

@@ -74,6 +74,18 @@ impl StdLib {
     pub fn contains(self, lib: Self) -> bool {
         self & lib == lib
     }
+
+    /// The name of a library in this set that safe instances refuse, if there is one.
+    pub(super) fn refused(self) -> Option<&'static str> {
+        if self.contains(StdLib::DEBUG) {
+            return Some("debug");
+        }
+        #[cfg(feature = "luajit")]
+        if self.contains(StdLib::FFI) {
+            return Some("ffi");
+        }
+        None
+    }
 }
 
 macro_rules! operator {
@@ -135,10 +147,10 @@ impl Lua {
     pub fn load_from_std_lib(&self, libs: StdLib) -> Result<()> {
         let entered = self.enter();
         let safe = self.inner().safe.get();
-        if safe && libs.contains(StdLib::DEBUG) {
-            return Err(Error::SafetyError(
-                "the unsafe `debug` module can't be loaded in safe mode".to_owned(),
-            ));
+        if let Some(name) = libs.refused().filter(|_| safe) {
+            return Err(Error::SafetyError(format!(
+                "the unsafe `{name}` module can't be loaded in safe mode"
+            )));
         }
         // SAFETY: the state is running.
         unsafe { protect(entered.state, 0, 0, |state| open(state, libs, safe)) }
@@ -217,6 +229,12 @@ unsafe extern "C-unwind" fn open_barred_package(state: *mut engine::lua_State) -
     1
 }
 
+/// The field of the library `package` with the functions that look for a module.
+#[cfg(lua_ge_52)]
+const SEARCHERS: &CStr = c"searchers";
+#[cfg(not(any(lua_ge_52, feature = "luau")))]
+const SEARCHERS: &CStr = c"loaders";
+
 #[cfg(not(feature = "luau"))]
 /// Takes the loading of C modules out of the library `package`, which is on top and was just opened.
 unsafe fn bar_c_modules(state: *mut engine::lua_State) {
@@ -225,7 +243,7 @@ unsafe fn bar_c_modules(state: *mut engine::lua_State) {
     unsafe {
         engine::lua_pushcfunction(state, loadlib_barred);
         engine::lua_setfield(state, -2, c"loadlib".as_ptr());
-        engine::lua_getfield(state, -1, c"searchers".as_ptr());
+        engine::lua_getfield(state, -1, SEARCHERS.as_ptr());
         engine::lua_pushcfunction(state, searcher_barred);
         engine::lua_rawseti(state, -2, 3);
         engine::lua_pushnil(state);

@@ -1,12 +1,12 @@
 //! Reads and writes of a table that lies on the running state's stack.
 
-use std::ffi::CStr;
 use std::os::raw::c_int;
 
 use crate::call::failure::pop_error;
 use crate::call::protect::{self, protect};
 use crate::engine;
 use crate::error::Result;
+use crate::handle::slots::Slot;
 use crate::stack::Held;
 use crate::state::LuaInner;
 use crate::Integer;
@@ -28,23 +28,24 @@ pub(super) unsafe fn has_metatable(state: *mut engine::lua_State, index: c_int) 
     }
 }
 
-/// Whether the table at `index` has a metatable with a field `name`.
+/// Whether the table at `index` has a metatable with a field whose name lies in the slot `name`.
 ///
 /// # Safety
 ///
-/// `state` is a running state with a table at `index` and two free places. `name` is that of one of Lua's own metamethods.
+/// `state` is a running state of the instance with a table at `index` and two free places.
 #[inline]
-pub(super) unsafe fn has_metamethod(
+unsafe fn has_metamethod(
+    inner: &LuaInner,
     state: *mut engine::lua_State,
     index: c_int,
-    name: &'static CStr,
+    name: Slot,
 ) -> bool {
-    // SAFETY: Lua keeps the names of its metamethods, so pushing one makes no string. The rest are raw reads.
+    // SAFETY: raw reads.
     unsafe {
         if engine::lua_getmetatable(state, index) == 0 {
             return false;
         }
-        engine::lua_pushstring(state, name.as_ptr());
+        inner.slots.push(name, state);
         let found = engine::lua_rawget(state, -2) != engine::LUA_TNIL;
         engine::lua_pop(state, 2);
         found
@@ -55,16 +56,20 @@ pub(super) unsafe fn has_metamethod(
 ///
 /// # Safety
 ///
-/// `state` is a running state with a table and a key on top, which `held` counts, and 6 free places.
+/// `state` is a running state of the instance with a table and a key on top, which `held` counts, and 6 free places.
 #[inline(always)]
-pub(super) unsafe fn get(state: *mut engine::lua_State, held: &mut Held) -> Result<()> {
+pub(super) unsafe fn get(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    held: &mut Held,
+) -> Result<()> {
     // SAFETY: raw reads do not raise.
     unsafe {
         engine::lua_pushvalue(state, -1);
         if engine::lua_rawget(state, -3) == engine::LUA_TNIL
             && engine::lua_getmetatable(state, -3) != 0
         {
-            return get_by_metatable(state, held);
+            return get_by_metatable(inner, state, held);
         }
         held.add(1);
     }
@@ -79,10 +84,14 @@ pub(super) unsafe fn get(state: *mut engine::lua_State, held: &mut Held) -> Resu
 ///
 /// As [`get`], with nil and the metatable on top of the key, not counted by `held`, and 6 free places above.
 #[inline(never)]
-unsafe fn get_by_metatable(state: *mut engine::lua_State, held: &mut Held) -> Result<()> {
-    // SAFETY: raw reads, and the name of a metamethod as in `has_metamethod`.
+unsafe fn get_by_metatable(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    held: &mut Held,
+) -> Result<()> {
+    // SAFETY: raw reads.
     unsafe {
-        engine::lua_pushstring(state, c"__index".as_ptr());
+        inner.slots.push(inner.keys.index(), state);
         match engine::lua_rawget(state, -2) {
             engine::LUA_TNIL => {
                 held.add(3);
@@ -118,7 +127,7 @@ pub(super) unsafe fn set(
 ) -> Result<()> {
     // SAFETY: passed on.
     unsafe {
-        if !raw && has_metatable(state, -3) && sets_by_metamethod(state) {
+        if !raw && has_metatable(state, -3) && sets_by_metamethod(inner, state) {
             return call_on_copies(state, held, new_index, 3, 0);
         }
         raw_set(inner, state, held)
@@ -132,10 +141,10 @@ pub(super) unsafe fn set(
 ///
 /// As [`set`].
 #[inline(never)]
-unsafe fn sets_by_metamethod(state: *mut engine::lua_State) -> bool {
+unsafe fn sets_by_metamethod(inner: &LuaInner, state: *mut engine::lua_State) -> bool {
     // SAFETY: raw reads.
     unsafe {
-        if !has_metamethod(state, -3, c"__newindex") {
+        if !has_metamethod(inner, state, -3, inner.keys.new_index()) {
             return false;
         }
         engine::lua_pushvalue(state, -2);

@@ -138,7 +138,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the value is on top.
         unsafe {
             let mut held = self.hold_with(state, key)?;
-            access::get(state, &mut held)?;
+            access::get(self.0.lua().inner(), state, &mut held)?;
             V::from_stack(-1, self.0.lua())
         }
     }
@@ -278,7 +278,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the value is on top.
         unsafe {
             let mut held = self.hold_with(state, key)?;
-            access::get(state, &mut held)?;
+            access::get(self.0.lua().inner(), state, &mut held)?;
             Ok(engine::lua_type(state, -1) != engine::LUA_TNIL)
         }
     }

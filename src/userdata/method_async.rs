@@ -7,7 +7,6 @@ use std::os::raw::c_int;
 use super::method::{unbox, Named, NoSelf, Target};
 use super::wrappers::{keep_exclusive, keep_shared, ByType};
 use crate::call::callback::{enter, upvalue};
-use crate::call::new_closure;
 use crate::engine;
 use crate::error::Result;
 use crate::future::task;
@@ -29,7 +28,7 @@ where
 {
     let named = Named::<ByType, M>::new::<T>(method_fn, target);
     // SAFETY: passed on; the C function is for a cell of this type.
-    unsafe { new_closure(lua.inner(), lua.state(), method::<T, M, A, MR, R>, named) }
+    unsafe { task::new_function(lua.inner(), lua.state(), method::<T, M, A, MR, R>, named) }
 }
 
 unsafe extern "C-unwind" fn method<'lua, 's, T, M, A, MR, R>(state: *mut engine::lua_State) -> c_int
@@ -73,7 +72,7 @@ where
     let named = Named::<ByType, M>::new::<T>(method, target);
     // SAFETY: passed on; the C function is for a cell of this type.
     unsafe {
-        new_closure(
+        task::new_function(
             lua.inner(),
             lua.state(),
             method_mut::<T, M, A, MR, R>,
@@ -125,7 +124,7 @@ where
         func: unbox::<F>(func),
     };
     // SAFETY: passed on; the C function is for a cell of this type.
-    unsafe { new_closure(lua.inner(), lua.state(), function::<F, A, FR, R>, named) }
+    unsafe { task::new_function(lua.inner(), lua.state(), function::<F, A, FR, R>, named) }
 }
 
 unsafe extern "C-unwind" fn function<'lua, F, A, FR, R>(state: *mut engine::lua_State) -> c_int

@@ -3,6 +3,7 @@
 use std::os::raw::{c_int, c_void};
 
 use crate::call::failure::{failure_at, push_error, Failure};
+use crate::call::protect::protect;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
@@ -48,6 +49,20 @@ pub enum Value<'lua> {
     Error(Error),
 }
 
+/// Pushes a light userdata. On LuaJIT it may take memory, or the address be one that LuaJIT cannot hold.
+unsafe fn push_light(state: *mut engine::lua_State, address: *mut c_void) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        if cfg!(feature = "luajit") {
+            return protect(state, 0, 1, |state| {
+                engine::lua_pushlightuserdata(state, address)
+            });
+        }
+        engine::lua_pushlightuserdata(state, address);
+    }
+    Ok(())
+}
+
 impl<'lua> Value<'lua> {
     /// Pushes the value onto the running state of `lua`; an error if it is of another instance.
     ///
@@ -63,7 +78,7 @@ impl<'lua> Value<'lua> {
             match self {
                 Value::Nil => engine::lua_pushnil(state),
                 Value::Boolean(b) => engine::lua_pushboolean(state, *b as c_int),
-                Value::LightUserData(p) => engine::lua_pushlightuserdata(state, p.0),
+                Value::LightUserData(p) => return push_light(state, p.0),
                 Value::Integer(i) => engine::lua_pushinteger(state, *i),
                 Value::Number(n) => engine::lua_pushnumber(state, *n),
                 Value::String(s) => return s.0.push_to(lua),
