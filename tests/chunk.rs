@@ -228,6 +228,7 @@ fn a_binary_chunk_is_evaluated_in_an_environment() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn a_truncated_binary_chunk_is_an_error() -> Result<()> {
     let lua = Lua::new();

@@ -78,6 +78,7 @@ fn integers_and_floats_are_not_mixed_up() {
         (Some(300), Some(300))
     );
     assert_eq!(Value::Integer(-1).as_u64(), None);
+    #[cfg(not(feature = "luau"))]
     assert_eq!(Value::Integer(1 << 40).as_i32(), None);
     assert_eq!(
         (number.as_f32(), number.as_f64()),
