@@ -66,6 +66,10 @@ unsafe fn describe(state: *mut engine::lua_State, thread: *mut engine::lua_State
             engine::luaL_tolstring(state, 1, &mut len)
         };
         let message = std::slice::from_raw_parts(data as *const u8, len);
+        if engine::HANDLES_NO_MEMORY && message == engine::NO_MEMORY.to_bytes() {
+            engine::lua_pushvalue(state, 1);
+            return;
+        }
         let inner = inner.as_ref();
         let push = || {
             let (data, len, capacity) = with_message(inner, state, thread, level, message);

@@ -284,7 +284,10 @@ pub(crate) unsafe fn lua_getinfo(
 unsafe fn fill(debug: &mut lua_Debug, found: &ffi::lua_Debug, what: &[u8]) {
     if what.contains(&b'n') {
         debug.name = found.name;
-        debug.namewhat = c"".as_ptr();
+        debug.namewhat = match found.name.is_null() {
+            true => c"".as_ptr(),
+            false => c"function".as_ptr(),
+        };
     }
     if what.contains(&b'S') {
         debug.what = found.what;

@@ -11,6 +11,9 @@
 //! - [`LOADING_RAISES`]: whether to load a chunk may raise an error.
 //! - [`REF_BITS`]: how many values a reference thread holds, as a power of two.
 //!
+//! - [`HANDLES_NO_MEMORY`]: whether a message handler is called for a lack of memory, too, after which only the text tells
+//!   what went wrong.
+//!
 //! The `cfg`s that `build.rs` sets tell the rest; they are described there.
 
 #[cfg_attr(any(feature = "lua54", feature = "lua55"), path = "lua54.rs")]
@@ -24,6 +27,10 @@ mod current;
 mod since52;
 
 pub(crate) use current::*;
+
+/// The text of Lua's error for a lack of memory.
+pub(crate) const NO_MEMORY: &std::ffi::CStr = c"not enough memory";
+pub(crate) const HANDLES_NO_MEMORY: bool = cfg!(feature = "luau");
 
 /// Defines the continuation of a C function: what Lua calls when a function that was called with `lua_callk` or `lua_pcallk`
 /// has yielded, and is through.
