@@ -66,7 +66,7 @@ const LUA_VERSION: u32 = if cfg!(feature = "lua55") {
 /// - `lua_ge_53`: integers are a subtype of numbers; an instance has extra space in front of its state.
 /// - `lua_ge_54`: userdata with several user values; to-be-closed variables; warnings; generational collection.
 /// - `continuations`: a C function can be yielded over if it says how to go on (`lua_callk`, `lua_yieldk`).
-/// - `waits_in_lua`: in no way; what has to wait does so in a function of Lua's.
+/// - `waits_in_lua`: not so, or not for a single call; what has to wait does so in a function of Lua's.
 /// - `light_functions`: a C function without upvalues is a plain value, so pushing one takes no memory.
 /// - `finalizers`: userdata are finalized by `__gc`, which finds a working VM. Without, the sweep drops what is in them, and
 ///   nothing may touch the VM meanwhile.
@@ -76,10 +76,7 @@ const CFGS: [(&str, bool); 8] = [
     ("lua_ge_53", LUA_VERSION >= 503),
     ("lua_ge_54", LUA_VERSION >= 504),
     ("continuations", LUA_VERSION >= 502),
-    (
-        "waits_in_lua",
-        cfg!(any(feature = "lua51", feature = "luajit")),
-    ),
+    ("waits_in_lua", LUA_VERSION < 502),
     ("light_functions", LUA_VERSION >= 502),
     ("finalizers", cfg!(not(feature = "luau"))),
     (

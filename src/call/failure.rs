@@ -107,9 +107,9 @@ pub(crate) unsafe fn raise(
         let memory = &inner.as_ref().memory;
         let push = || {
             let failure = with_traceback(inner.as_ref(), state, failure);
-            #[cfg(waits_in_lua)]
+            #[cfg(all(waits_in_lua, finalizers))]
             return push_or_leave(inner.as_ref(), state, failure);
-            #[cfg(not(waits_in_lua))]
+            #[cfg(not(all(waits_in_lua, finalizers)))]
             push_failure(inner.as_ref(), state, failure).is_ok()
         };
         let push = || {
@@ -120,9 +120,9 @@ pub(crate) unsafe fn raise(
         };
         let pushed = memory.unlimited(push);
         if !pushed {
-            #[cfg(waits_in_lua)]
+            #[cfg(all(waits_in_lua, finalizers))]
             push_left(inner.as_ref(), state);
-            #[cfg(not(waits_in_lua))]
+            #[cfg(not(all(waits_in_lua, finalizers)))]
             raise_no_memory(state);
         }
         engine::lua_error(state)
@@ -131,7 +131,7 @@ pub(crate) unsafe fn raise(
 
 /// Pushes `failure` and returns whether it could. If that was for anything else than a lack of memory (calls are nested too
 /// deeply for one more that protects, or an error in a finalizer came out of it), it is left for [`push_left`].
-#[cfg(waits_in_lua)]
+#[cfg(all(waits_in_lua, finalizers))]
 unsafe fn push_or_leave(inner: &LuaInner, state: *mut engine::lua_State, failure: Failure) -> bool {
     let internals = &inner.internals;
     // SAFETY: passed on.
@@ -151,7 +151,7 @@ unsafe fn push_or_leave(inner: &LuaInner, state: *mut engine::lua_State, failure
 ///
 /// As [`raise`]: nothing is left to drop.
 #[cold]
-#[cfg(waits_in_lua)]
+#[cfg(all(waits_in_lua, finalizers))]
 unsafe fn push_left(inner: &LuaInner, state: *mut engine::lua_State) {
     let internals = &inner.internals;
     // SAFETY: passed on; the place is only looked at.

@@ -9,7 +9,6 @@ use std::ptr;
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
 pub(crate) const LOADING_RAISES: bool = false;
 
 /// Makes room for `n` values on the stack of the running `state`, and returns whether there is.
@@ -61,16 +60,6 @@ pub(crate) unsafe fn lua_pcallk(
 ) -> c_int {
     // SAFETY: passed on.
     unsafe { lua_pcall(state, nargs, nresults, handler) }
-}
-
-pub(crate) unsafe fn lua_yieldk(
-    state: *mut lua_State,
-    nresults: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) -> c_int {
-    // SAFETY: passed on.
-    unsafe { lua_yield(state, nresults) }
 }
 
 pub(crate) unsafe fn lua_compare(state: *mut lua_State, a: c_int, b: c_int, op: c_int) -> c_int {
@@ -426,11 +415,4 @@ pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c
     debug_assert_eq!(n, 1);
     // SAFETY: passed on.
     unsafe { lua_getuservalue(state, index) }
-}
-
-/// May raise.
-pub(crate) unsafe fn lua_setiuservalue(state: *mut lua_State, index: c_int, n: c_int) {
-    debug_assert_eq!(n, 1);
-    // SAFETY: passed on.
-    unsafe { lua_setuservalue(state, index) }
 }

@@ -5,7 +5,6 @@
 //! another way, is told by constants that every file defines:
 //!
 //! - [`USER_VALUES`]: how many user values a userdata has.
-//! - [`USER_VALUES_ARE_TABLES`]: whether it takes tables and nil only.
 //! - [`FINALIZERS_RAISE`]: whether an error in a finalizer comes out of whatever call has run the collector. Then no call
 //!   that can run the collector is made without protection, however much memory there is.
 //! - [`LOADING_RAISES`]: whether to load a chunk may raise an error.
