@@ -15,7 +15,8 @@
 //!
 //! The `cfg`s that `build.rs` sets tell the rest; they are described there.
 
-#[cfg_attr(any(feature = "lua54", feature = "lua55"), path = "lua54.rs")]
+#[cfg_attr(feature = "lua55", path = "lua55.rs")]
+#[cfg_attr(feature = "lua54", path = "lua54.rs")]
 #[cfg_attr(feature = "lua53", path = "lua53.rs")]
 #[cfg_attr(feature = "lua52", path = "lua52.rs")]
 #[cfg_attr(any(feature = "lua51", feature = "luajit"), path = "lua51.rs")]
