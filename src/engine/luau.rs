@@ -166,15 +166,22 @@ pub(crate) unsafe fn lua_isinteger(state: *mut lua_State, index: c_int) -> c_int
     }
 }
 
+/// The 64-bit integer at `index`, as a float if it is too large for an integer of this library.
+pub(crate) unsafe fn integer_at(
+    state: *mut lua_State,
+    index: c_int,
+) -> Result<lua_Integer, lua_Number> {
+    // SAFETY: passed on: a plain read.
+    let integer = unsafe { lua_tointeger64(state, index, ptr::null_mut()) };
+    lua_Integer::try_from(integer).map_err(|_| integer as lua_Number)
+}
+
 /// The length of the value at `index`, with metamethods.
 #[allow(non_snake_case)]
 pub(crate) unsafe fn luaL_len(state: *mut lua_State, index: c_int) -> lua_Integer {
     // SAFETY: passed on.
     unsafe { ffi::luaL_len(state, index) as lua_Integer }
 }
-
-/// What a binary chunk begins with is told by `luaL_isbytecode`; no text begins with this.
-pub(crate) const LUA_SIGNATURE: &[u8] = b"\0";
 
 /// Without a check of the stack. Needs a free place.
 pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
@@ -396,16 +403,6 @@ pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
         lua_setfenv(state, 1);
         true
     }
-}
-
-/// Makes the table on top, which is popped, the environment of the function below it, which was just loaded.
-///
-/// # Safety
-///
-/// There are these values.
-pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
-    // SAFETY: as above.
-    unsafe { lua_setfenv(state, -2) };
 }
 
 pub(crate) const LUA_GCSETPAUSE: c_int = LUA_GCSETGOAL;

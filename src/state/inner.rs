@@ -87,6 +87,8 @@ pub(crate) struct LuaInner {
     pub(crate) app_data: AppData,
     #[cfg(not(feature = "luau"))]
     pub(crate) hooks: Hooks,
+    #[cfg(feature = "luau")]
+    pub(crate) luau: crate::luau::LuauState,
     #[cfg(feature = "serialize")]
     pub(crate) serde: crate::serde::SerdeState,
     #[cfg(feature = "async")]
@@ -127,6 +129,8 @@ impl LuaInner {
             app_data: AppData::default(),
             #[cfg(not(feature = "luau"))]
             hooks: Hooks::default(),
+            #[cfg(feature = "luau")]
+            luau: Default::default(),
             #[cfg(feature = "serialize")]
             serde: Default::default(),
             #[cfg(feature = "async")]
