@@ -58,7 +58,8 @@ fn globals_outlive_a_collection_and_are_shared() -> Result<()> {
 #[test]
 fn a_safe_instance_loads_no_c_modules() -> Result<()> {
     let lua = Lua::new();
-    lua.load("assert(#(package.searchers or package.loaders) == 3)").exec()?;
+    lua.load("assert(#(package.searchers or package.loaders) == 3)")
+        .exec()?;
     match lua.load("package.loadlib('x', 'y')").exec() {
         Err(Error::CallbackError { cause, .. }) => {
             let text = "package.loadlib is disabled in safe mode";
@@ -85,7 +86,8 @@ fn opening_the_library_package_again_keeps_c_modules_out() -> Result<()> {
         .exec()?;
     lua.load_from_std_lib(StdLib::PACKAGE)?;
     assert!(lua.load("package.loadlib('x', 'y')").exec().is_err());
-    lua.load("assert(#(package.searchers or package.loaders) == 3)").exec()
+    lua.load("assert(#(package.searchers or package.loaders) == 3)")
+        .exec()
 }
 
 #[test]
@@ -139,7 +141,7 @@ fn pcall_that_lets_panics_pass_is_else_as_lua_has_it() -> Result<()> {
     lua.globals().set("yields", cfg!(lua_ge_52))?;
     lua.load(
         r#"
-        local pack = table.pack or function(...) return { n = select("#", ...), ... } end
+        local pack = table.pack or function(...) return { n = select('#', ...), ... } end
         local function same(expected, ...)
             local got = pack(...)
             assert(expected.n == got.n, expected.n .. " ~= " .. got.n)
