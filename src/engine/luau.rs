@@ -9,7 +9,6 @@ use std::ptr;
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const LOADING_RAISES: bool = false;
 
 /// Makes room for `n` values on the stack of the running `state`, and returns whether there is.
 pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {

@@ -81,11 +81,14 @@ pub(crate) unsafe fn leave(state: *mut engine::lua_State, outcome: c_int) -> c_i
 /// What the Lua function around an async one calls to yield.
 #[cfg(waits_in_lua)]
 pub(crate) unsafe extern "C-unwind" fn yield_pending(state: *mut engine::lua_State) -> c_int {
-    // SAFETY: entered by Lua. The mark may take memory; there is nothing to drop.
-    unsafe {
-        engine::lua_pushlightuserdata(state, pending_mark());
-        engine::lua_yield(state, 1)
-    }
+    // SAFETY: entered by Lua, with the mark.
+    unsafe { engine::lua_yield(state, 1) }
+}
+
+/// What a coroutine yields while its future is pending.
+#[cfg(waits_in_lua)]
+pub(crate) fn pending() -> *mut std::os::raw::c_void {
+    pending_mark()
 }
 
 /// Pushes the function of Lua's for the C function `function`, which ends with [`leave`].

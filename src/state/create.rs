@@ -103,8 +103,10 @@ impl Lua {
                 return Err(Error::MemoryError("not enough memory".into()));
             }
             set_up(block, state)?;
+            protect(state, 0, 0, |state| stdlib::open_base(state))?;
+            #[cfg(waits_in_lua)]
+            inner.lua_side.open(inner, state)?;
             protect(state, 0, 0, |state| {
-                stdlib::open_base(state);
                 #[cfg(lua_ge_54)]
                 warning::install(state);
                 stdlib::open(state, libs, safe);
@@ -136,8 +138,6 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_St
         let inner = block.as_ref();
         inner.keys.open(&inner.slots, state)?;
         inner.internals.open(inner, state)?;
-        #[cfg(waits_in_lua)]
-        inner.lua_side.open(inner, state)?;
         #[cfg(feature = "async")]
         inner.futures.open(inner, state)?;
         engine::push_globals(state);
