@@ -133,7 +133,7 @@ unsafe fn new<T>(
 /// # Safety
 ///
 /// As [`push`].
-#[cfg(waits_in_lua)]
+#[cfg(raising_finalizers)]
 pub(super) unsafe fn try_push<T>(
     inner: &LuaInner,
     state: *mut engine::lua_State,
@@ -161,7 +161,7 @@ pub(super) unsafe fn try_push<T>(
 /// # Safety
 ///
 /// As [`push`]; may raise.
-#[cfg(waits_in_lua)]
+#[cfg(raising_finalizers)]
 pub(super) unsafe fn push_raising<T>(
     inner: &LuaInner,
     state: *mut engine::lua_State,
