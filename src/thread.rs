@@ -135,9 +135,7 @@ impl<'lua> Thread<'lua> {
             if self.status_of(thread) != ThreadStatus::Resumable {
                 return Err(Error::CoroutineInactive);
             }
-            if !ensure(lua.inner(), thread, nargs) {
-                return Err(Error::StackError);
-            }
+            ensure(lua.inner(), thread, nargs)?;
             engine::lua_xmove(state, thread, nargs);
             held.release(nargs);
             let nresults = resume(lua, thread, nargs, wanted::<R>())?;
@@ -320,7 +318,7 @@ pub(crate) unsafe fn pop_thread_error(
             && engine::lua_status(thread) != engine::LUA_OK
         {
             // The thread has ended, and a reset looks for the error where it is: so a copy moves.
-            if ensure(inner_of(state).as_ref(), thread, 1) {
+            if ensure(inner_of(state).as_ref(), thread, 1).is_ok() {
                 engine::lua_pushvalue(thread, -1);
             }
         }

@@ -32,7 +32,12 @@ fn fails<T: for<'lua> FromLua<'lua> + Debug>(lua: &Lua, source: &str, message: &
 /// What Lua makes of `value`, handed over as a value and as an argument.
 fn seen<'lua>(lua: &'lua Lua, value: impl IntoLua<'lua> + Clone) -> Result<std::string::String> {
     let describe: Function = lua
-        .load("local v = ... return (math.type(v) or type(v)) .. ' ' .. tostring(v)")
+        .load(concat!(
+            "local v = ... local kind = type(v) ",
+            "if math.type then kind = math.type(v) or kind ",
+            "elseif kind == 'number' then kind = v % 1 == 0 and 'integer' or 'float' end ",
+            "return kind .. ' ' .. tostring(v)"
+        ))
         .into_function()?;
     let by_value: std::string::String = describe.call(value.clone().into_lua(lua)?)?;
     let direct: std::string::String = describe.call(value)?;
@@ -110,7 +115,13 @@ fn strings_are_read_as_numbers_as_lua_does() -> Result<()> {
         "'256'",
         "error converting Lua string to u8 (out of range)",
     );
-    for source in ["''", "'a'", "'inf'", "'nan'", "'1\\0'"] {
+    // Lua 5.1 leaves it to C what a number is.
+    let infinite: &[&str] = if cfg!(feature = "lua51") {
+        &[]
+    } else {
+        &["'inf'", "'nan'"]
+    };
+    for source in ["''", "'a'", "'1\\0'"].iter().chain(infinite) {
         fails::<i32>(
             &lua,
             source,
@@ -189,9 +200,10 @@ fn text_is_read_from_strings_and_numbers() -> Result<()> {
     let lua = Lua::new();
     assert_eq!(read::<std::string::String>(&lua, "'a\\0é'")?, "a\0é");
     assert_eq!(read::<std::string::String>(&lua, "12")?, "12");
-    assert_eq!(read::<std::string::String>(&lua, "1.0")?, "1.0");
+    let one = if cfg!(lua_ge_53) { "1.0" } else { "1" };
+    assert_eq!(read::<std::string::String>(&lua, "1.0")?, one);
     assert_eq!(&*read::<Box<str>>(&lua, "2^53")?, "9.007199254741e+15");
-    assert_eq!(read::<BString>(&lua, "'\\xff\\0'")?, b"\xff\0");
+    assert_eq!(read::<BString>(&lua, "'\\255\\0'")?, b"\xff\0");
     assert_eq!(read::<CString>(&lua, "'abc'")?.as_bytes(), b"abc");
     Ok(())
 }
@@ -210,7 +222,7 @@ fn text_that_cannot_be_read_is_an_error() {
     }
     fails::<std::string::String>(
         &lua,
-        "'a\\xff'",
+        "'a\\255'",
         "error converting Lua string to String (invalid utf-8 sequence of 1 bytes from index 1)",
     );
     fails::<CString>(
@@ -231,7 +243,8 @@ fn a_number_that_is_read_as_text_stays_a_number() -> Result<()> {
     })?;
     lua.globals().set("twice", twice)?;
     lua.load(
-        "local n = 7; assert(math.type(twice(n, n)) == 'integer' and math.type(n) == 'integer')",
+        "local type = math.type or function(n) return type(n) == 'number' and 'integer' end
+        local n = 7; assert(type(twice(n, n)) == 'integer' and type(n) == 'integer')",
     )
     .exec()
 }
@@ -277,7 +290,10 @@ fn proxies_take_their_own_type_only() -> Result<()> {
     let lua = Lua::new();
     assert!(lua.load("{}").eval::<Table>().is_ok());
     assert!(lua.load("print").eval::<Function>().is_ok());
-    assert!(lua.load("coroutine.create(print)").eval::<Thread>().is_ok());
+    assert!(lua
+        .load("coroutine.create(function() end)")
+        .eval::<Thread>()
+        .is_ok());
     assert!(lua.load("io.stdout").eval::<AnyUserData>().is_ok());
     assert_eq!(lua.load("7").eval::<LuaString>()?, "7");
     let error = |result: Result<()>| result.unwrap_err().to_string();
@@ -365,7 +381,7 @@ fn errors_go_through_lua_as_they_are() -> Result<()> {
         ("1.5", "1.5"),
         ("nil", "<unprintable error>"),
         ("{}", "<unprintable error>"),
-        ("'\\xff'", "<unprintable error>"),
+        ("'\\255'", "<unprintable error>"),
     ] {
         match read::<Error>(&lua, source)? {
             Error::RuntimeError(text) => assert_eq!(text, message),
@@ -519,7 +535,16 @@ fn collections_become_tables() -> Result<()> {
     }
     check(&lua, &list, vec!["a", "b"], "1=a 2=b")?;
     check(&lua, &list, vec![Some(1), None, Some(3)], "1=1 3=3")?;
-    check(&lua, &list, [1.5, 2.0], "1=1.5 2=2.0")?;
+    check(
+        &lua,
+        &list,
+        [1.5, 2.0],
+        if cfg!(lua_ge_53) {
+            "1=1.5 2=2.0"
+        } else {
+            "1=1.5 2=2"
+        },
+    )?;
     check(&lua, &list, [0u8; 0], "")?;
     check(&lua, &list, &[1, 2][..], "1=1 2=2")?;
     check(&lua, &list, vec![1].into_boxed_slice(), "1=1")?;

@@ -206,8 +206,10 @@ pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
             engine::lua_error(state)
         }
         #[cfg(not(feature = "luajit"))]
-        engine::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
-        engine::lua_error(state)
+        {
+            engine::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
+            engine::lua_error(state)
+        }
     }
 }
 

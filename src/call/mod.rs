@@ -244,7 +244,7 @@ pub(crate) unsafe fn new_swept_userdata(
 pub(crate) unsafe fn drop_unused<T>(inner: &LuaInner, state: *mut engine::lua_State, value: T) {
     // SAFETY: passed on.
     let check = || unsafe { ensure(inner, state, STACK_RESERVE) };
-    if std::mem::needs_drop::<T>() && !inner.memory.without_limit(check) {
+    if std::mem::needs_drop::<T>() && inner.memory.without_limit(check).is_err() {
         std::mem::forget(value);
         return;
     }

@@ -168,7 +168,7 @@ unsafe fn read_levels(
     first: c_int,
 ) -> (Vec<Level>, c_int) {
     // SAFETY: passed on.
-    if !unsafe { ensure(inner, thread, 1) } {
+    if unsafe { ensure(inner, thread, 1) }.is_err() {
         return (Vec::new(), 0);
     }
     // SAFETY: passed on.

@@ -150,6 +150,19 @@ pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
     unsafe { *debug.what as u8 == b't' }
 }
 
+/// Also of strings, of which there is one for each text.
+#[cfg(feature = "lua51")]
+#[inline(always)]
+pub(crate) unsafe fn lua_topointer(state: *mut lua_State, index: c_int) -> *const c_void {
+    // SAFETY: passed on; on a string, `lua_tolstring` is a plain read.
+    unsafe {
+        if lua_type(state, index) == LUA_TSTRING {
+            return lua_tolstring(state, index, std::ptr::null_mut()) as *const c_void;
+        }
+        ffi::lua_topointer(state, index)
+    }
+}
+
 /// With "S" in the place of "t", which this Lua does not know.
 pub(crate) unsafe fn lua_getinfo(
     state: *mut lua_State,

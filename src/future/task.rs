@@ -482,7 +482,7 @@ pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_S
     unsafe {
         if engine::lua_status(thread) != engine::LUA_YIELD
             || engine::lua_gettop(thread) == 0
-            || !ensure(inner, thread, 1)
+            || ensure(inner, thread, 1).is_err()
             || engine::lua_getmetatable(thread, 1) == 0
         {
             return;

@@ -123,9 +123,7 @@ impl<'lua, R> AsyncThread<'lua, R> {
             let mut held = Held::adopt(state, nargs);
             let this = AsyncThread::new(coroutine(lua)?, None, true);
             let thread = this.state;
-            if !ensure(lua.inner(), thread, nargs + 1) {
-                return Err(Error::StackError);
-            }
+            ensure(lua.inner(), thread, nargs + 1)?;
             #[cfg(not(waits_in_lua))]
             function.0.push_onto(thread);
             #[cfg(waits_in_lua)]
@@ -189,9 +187,7 @@ unsafe fn move_args(lua: &Lua, args: MultiValue, thread: *mut engine::lua_State)
     unsafe {
         let nargs = args.push(lua)?;
         let mut held = Held::adopt(state, nargs);
-        if !ensure(lua.inner(), thread, nargs) {
-            return Err(Error::StackError);
-        }
+        ensure(lua.inner(), thread, nargs)?;
         engine::lua_xmove(state, thread, nargs);
         held.release(nargs);
         Ok(nargs)

@@ -133,6 +133,7 @@ impl Lua {
     /// This Lua has no other mode, and no size of a step.
     #[cfg(not(lua_ge_54))]
     pub fn gc_inc(&self, pause: c_int, step_multiplier: c_int, _step_size: c_int) -> GCMode {
+        let _entered = self.enter();
         if pause > 0 {
             self.gc_set_pause(pause);
         }

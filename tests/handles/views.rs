@@ -819,7 +819,7 @@ fn a_c_function_finds_its_instance_by_the_state() {
     // SAFETY: see there.
     let function = unsafe { lua.create_c_function(count) }.unwrap();
     lua.globals().set("bump", function).unwrap();
-    lua.load("bump() coroutine.wrap(bump)() bump()")
+    lua.load("bump() coroutine.wrap(function() bump() end)() bump()")
         .exec()
         .unwrap();
     assert_eq!(handle.get::<_, i64>("count").unwrap(), 3);
@@ -933,9 +933,11 @@ fn escape(escaped: &Rc<RefCell<Escaped>>, tally: &Tally) -> OwnedTable {
         Ok(())
     });
     view.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})")
-        .exec()
-        .unwrap();
+    lua.load(with_finalized!(
+        "kept = finalized(function() finalize() end)"
+    ))
+    .exec()
+    .unwrap();
     lua.globals().into_owned()
 }
 
@@ -1086,9 +1088,11 @@ fn borrows_that_escape_while_closing_do_not_dangle() {
         Ok(())
     });
     view.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})")
-        .exec()
-        .unwrap();
+    lua.load(with_finalized!(
+        "kept = finalized(function() finalize() end)"
+    ))
+    .exec()
+    .unwrap();
     drop(lua);
     // A guard is a proxy: nothing is closed yet.
     assert!(handle.is_alive());
