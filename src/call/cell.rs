@@ -310,7 +310,11 @@ pub(crate) unsafe fn run_drop(
         unsafe { host_close::notice(inner, state) };
     }
     let frame = inner.enter_frame();
-    inner.memory.unlimited(|| contain(drop));
+    let drop = || inner.memory.unlimited(|| contain(drop));
+    #[cfg(raising_finalizers)]
+    inner.while_finalizing(drop);
+    #[cfg(not(raising_finalizers))]
+    drop();
     mem::drop(frame);
     inner.switch_state(outer);
 }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::failure::{failure_at, raise_no_memory};
-use super::{push_bytes, push_key};
+use super::push_key;
 use crate::engine;
 use crate::stack::ensure;
 use crate::state::LuaInner;
