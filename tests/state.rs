@@ -139,7 +139,7 @@ fn pcall_that_lets_panics_pass_is_else_as_lua_has_it() -> Result<()> {
     lua.globals().set("yields", cfg!(lua_ge_52))?;
     lua.load(
         r#"
-        local pack = table.pack or function(...) return { n = select("#", ...), ... } end
+        local pack = table.pack or function(...) return { n = select('#', ...), ... } end
         local function same(expected, ...)
             local got = pack(...)
             assert(expected.n == got.n, expected.n .. " ~= " .. got.n)
