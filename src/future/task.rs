@@ -16,7 +16,7 @@ use crate::call::lua_side::{waiting_mark, LuaSide};
 use crate::call::{cell, new_closure, push_table};
 use crate::engine;
 use crate::error::{Error, Result};
-#[cfg(not(waits_in_lua))]
+#[cfg(not(yields_hide))]
 use crate::stack::ensure;
 use crate::state::LuaInner;
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -228,7 +228,7 @@ pub(crate) struct Park {
     previous: Cell<*const Park>,
     is_linked: Cell<bool>,
     /// The coroutine that waits. Only compared: it may be gone.
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     thread: Cell<*mut engine::lua_State>,
 }
 
@@ -264,7 +264,7 @@ impl Park {
 }
 
 /// Which coroutine waits in which cell: it does not lie where it could be found on the stack.
-#[cfg(waits_in_lua)]
+#[cfg(yields_hide)]
 impl Park {
     /// `thread` waits here from now on.
     fn settle(&self, thread: *mut engine::lua_State) {
@@ -293,7 +293,7 @@ impl Park {
 impl Drop for Park {
     fn drop(&mut self) {
         self.unlink();
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         self.leave();
         drop(self.waiting.take());
     }
@@ -331,7 +331,7 @@ unsafe fn park<'lua>(
         engine::lua_settop(state, 1);
         let task = std::mem::transmute::<Pin<Box<dyn Advance<'lua> + '_>>, AnyTask>(task);
         (*park).waiting.set(Some(Waiting::new(task)));
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         (*park).settle(state);
     }
     Ok(SUSPEND)
@@ -370,7 +370,7 @@ unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
             is_linked: Cell::new(false),
-            #[cfg(waits_in_lua)]
+            #[cfg(yields_hide)]
             thread: Cell::new(ptr::null_mut()),
         };
         cell::push_with_user_value(inner, state, park, futures.metatable())?;
@@ -433,13 +433,13 @@ unsafe fn go_on_with_cell(state: *mut engine::lua_State) -> c_int {
 
 unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
     let inner = lua.inner();
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     park.leave();
     // The function was cut off by `drop_all`.
     let mut waiting = park.waiting.take().ok_or(Error::LuaDestroyed)?;
     if !waiting.is_home() {
         park.waiting.set(Some(waiting));
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         park.settle(inner.state());
         return Err(Error::runtime(
             "a future that is pending cannot go on in another thread",
@@ -456,7 +456,7 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
         Poll::Pending if inner.futures.nobody_waits() => Err(Error::LuaDestroyed),
         Poll::Pending => {
             park.waiting.set(Some(waiting));
-            #[cfg(waits_in_lua)]
+            #[cfg(yields_hide)]
             park.settle(inner.state());
             Ok(SUSPEND)
         }
@@ -469,7 +469,7 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
 ///
 /// `thread` is a coroutine of the instance, which is open, and is not running.
 pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_State) {
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     {
         let park = inner.futures.parked.borrow_mut().remove(&thread);
         if let Some(park) = park {
@@ -477,7 +477,7 @@ pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_S
             discard(inner, unsafe { (*park).waiting.take() });
         }
     }
-    #[cfg(not(waits_in_lua))]
+    #[cfg(not(yields_hide))]
     // SAFETY: only cells have that metatable. They are at index 1 where a coroutine is suspended by `leave`.
     unsafe {
         if engine::lua_status(thread) != engine::LUA_YIELD
