@@ -341,6 +341,15 @@ pub(crate) unsafe fn call_bare(
     }
 }
 
+/// Runs `body`. This Lua does not tell whether the collector runs by itself, so it goes on to.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn without_collector<R>(_state: *mut lua_State, body: impl FnOnce() -> R) -> R {
+    body()
+}
+
 /// Pushes the environment of the function at `index`, if it is one of Lua's, and returns whether it is.
 ///
 /// # Safety

@@ -18,7 +18,7 @@ use crate::engine;
 use crate::error::{Error, Result};
 #[cfg(not(lua_ge_53))]
 use crate::handle::slots::Slot;
-#[cfg(not(waits_in_lua))]
+#[cfg(not(yields_hide))]
 use crate::stack::ensure;
 use crate::state::LuaInner;
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -239,7 +239,7 @@ pub(crate) struct Park {
     previous: Cell<*const Park>,
     is_linked: Cell<bool>,
     /// The coroutine that waits. Only compared: it may be gone.
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     thread: Cell<*mut engine::lua_State>,
 }
 
@@ -275,7 +275,7 @@ impl Park {
 }
 
 /// Which coroutine waits in which cell: it does not lie where it could be found on the stack.
-#[cfg(waits_in_lua)]
+#[cfg(yields_hide)]
 impl Park {
     /// `thread` waits here from now on.
     fn settle(&self, thread: *mut engine::lua_State) {
@@ -304,7 +304,7 @@ impl Park {
 impl Drop for Park {
     fn drop(&mut self) {
         self.unlink();
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         self.leave();
         drop(self.waiting.take());
     }
@@ -353,7 +353,7 @@ unsafe fn park<'lua>(
             #[cfg(not(lua_ge_53))]
             kept,
         )));
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         (*park).settle(state);
     }
     Ok(SUSPEND)
@@ -420,7 +420,7 @@ unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
             is_linked: Cell::new(false),
-            #[cfg(waits_in_lua)]
+            #[cfg(yields_hide)]
             thread: Cell::new(ptr::null_mut()),
         });
         cell::push_with_user_value(inner, state, park, futures.metatable())?;
@@ -488,13 +488,13 @@ unsafe fn go_on_with_cell(state: *mut engine::lua_State) -> c_int {
 
 unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
     let inner = lua.inner();
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     park.leave();
     // The function was cut off by `drop_all`.
     let mut waiting = park.waiting.take().ok_or(Error::LuaDestroyed)?;
     if !waiting.is_home() {
         park.waiting.set(Some(waiting));
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         park.settle(inner.state());
         return Err(Error::runtime(
             "a future that is pending cannot go on in another thread",
@@ -511,7 +511,7 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
         Poll::Pending if inner.futures.nobody_waits() => Err(Error::LuaDestroyed),
         Poll::Pending => {
             park.waiting.set(Some(waiting));
-            #[cfg(waits_in_lua)]
+            #[cfg(yields_hide)]
             park.settle(inner.state());
             Ok(SUSPEND)
         }
@@ -524,7 +524,7 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
 ///
 /// `thread` is a coroutine of the instance, which is open, and is not running.
 pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_State) {
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     {
         let park = inner.futures.parked.borrow_mut().remove(&thread);
         if let Some(park) = park {
@@ -532,7 +532,7 @@ pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_S
             discard(inner, unsafe { (*park).waiting.take() });
         }
     }
-    #[cfg(not(waits_in_lua))]
+    #[cfg(not(yields_hide))]
     // SAFETY: only cells have that metatable. They are at index 1 where a coroutine is suspended by `leave`.
     unsafe {
         if engine::lua_status(thread) != engine::LUA_YIELD
