@@ -141,7 +141,7 @@ fn what_is_pending_outside_of_a_coroutine_is_an_error_and_dropped() -> Result<()
     lua.globals().set("call", call)?;
     let error = block_on(lua.load("call(wait)").exec_async()).unwrap_err();
     assert!(error.to_string().contains("C-call boundary"));
-    if cfg!(feature = "lua51") {
+    if cfg!(any(feature = "lua51", feature = "luau")) {
         // It does not tell beforehand, so the future is left to the collector.
         lua.gc_collect()?;
         lua.gc_collect()?;
@@ -158,7 +158,7 @@ fn an_error_is_raised_in_lua_and_caught_there() -> Result<()> {
     assert!(error.to_string().contains("oh"));
     assert!(error.to_string().contains("stack traceback"));
     // Nothing yields over `pcall` in Lua 5.1.
-    #[cfg(not(feature = "lua51"))]
+    #[cfg(not(any(feature = "lua51", feature = "luau")))]
     {
         let (ok, error): (bool, Error) = block_on(lua.load("pcall(fail, 'oh')").eval_async())?;
         assert!(!ok);
@@ -247,7 +247,7 @@ fn coroutines_of_lua_get_the_mark_and_can_pass_it_on() -> Result<()> {
     Ok(())
 }
 
-#[cfg(not(feature = "lua51"))]
+#[cfg(not(any(feature = "lua51", feature = "luau")))]
 #[test]
 fn lua_functions_in_between_can_yield() -> Result<()> {
     let lua = lua()?;
