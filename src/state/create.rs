@@ -164,6 +164,9 @@ unsafe fn keep_messages(state: *mut engine::lua_State) {
         #[cfg(feature = "lua51")]
         c"error in error handling",
         c"cannot resume dead coroutine",
+        // LuaJIT breaks if it cannot make this one.
+        #[cfg(feature = "luajit")]
+        c"cannot resume running coroutine",
         c"cannot resume non-suspended coroutine",
     ];
     // SAFETY: the caller runs protected. The messages are short enough to be kept once each.
