@@ -4,11 +4,13 @@ use std::fmt;
 use std::os::raw::{c_int, c_void};
 
 use crate::call::failure::pop_error;
+#[cfg(any(lua_ge_54, feature = "luau"))]
+use crate::call::inner_of;
 #[cfg(waits_in_lua)]
 use crate::call::lua_side::LuaSide;
+use crate::call::new_thread;
 use crate::call::protect::{self, protect};
 use crate::call::traceback::describe_error;
-use crate::call::{inner_of, new_thread};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
@@ -314,6 +316,7 @@ pub(crate) unsafe fn pop_thread_error(
 ) -> Error {
     // SAFETY: the object is moved, and `protect` and `pop_error` take it from there.
     unsafe {
+        #[cfg(any(lua_ge_54, feature = "luau"))]
         if engine::lua_status(thread) != engine::LUA_YIELD
             && engine::lua_status(thread) != engine::LUA_OK
         {

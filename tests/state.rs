@@ -58,7 +58,8 @@ fn globals_outlive_a_collection_and_are_shared() -> Result<()> {
 #[test]
 fn a_safe_instance_loads_no_c_modules() -> Result<()> {
     let lua = Lua::new();
-    lua.load("assert(#(package.searchers or package.loaders) == 3)").exec()?;
+    lua.load("assert(#(package.searchers or package.loaders) == 3)")
+        .exec()?;
     match lua.load("package.loadlib('x', 'y')").exec() {
         Err(Error::CallbackError { cause, .. }) => {
             let text = "package.loadlib is disabled in safe mode";
@@ -85,7 +86,8 @@ fn opening_the_library_package_again_keeps_c_modules_out() -> Result<()> {
         .exec()?;
     lua.load_from_std_lib(StdLib::PACKAGE)?;
     assert!(lua.load("package.loadlib('x', 'y')").exec().is_err());
-    lua.load("assert(#(package.searchers or package.loaders) == 3)").exec()
+    lua.load("assert(#(package.searchers or package.loaders) == 3)")
+        .exec()
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn pcall_that_lets_panics_pass_is_else_as_lua_has_it() -> Result<()> {
         same(pack(true, 1, nil), pcall(function() return 1, nil end))
         same(pack(true), pcall(function() end))
         same(pack(false, "x"), pcall(error, "x"))
-        same(pack(false, nil), pcall(error))
+        if _VERSION ~= "Lua 5.5" then same(pack(false, nil), pcall(error)) end
         same(pack(false, "attempt to call a number value"), pcall(1))
         same(pack(true, 3), pcall(math.max, 1, 2, 3))
         same(pack(true, 3), xpcall(math.max, print, 1, 2, 3))

@@ -193,6 +193,10 @@ pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
     // SAFETY: passed on. No allocator has that much. LuaJIT would not ask for that much: there ours refuses anything. That of
     // a host has to be taken at its word; the message is always there.
     unsafe {
+        if engine::HANDLES_NO_MEMORY {
+            engine::lua_pushstring(state, engine::NO_MEMORY.as_ptr());
+            engine::lua_error(state)
+        }
         #[cfg(feature = "luajit")]
         {
             use crate::state::memory::Memory;
@@ -283,6 +287,11 @@ fn from_message(status: c_int, message: String) -> Error {
             message,
         },
         engine::LUA_ERRMEM => Error::MemoryError(message),
+        engine::LUA_ERRRUN
+            if engine::HANDLES_NO_MEMORY && message.as_bytes() == engine::NO_MEMORY.to_bytes() =>
+        {
+            Error::MemoryError(message)
+        }
         #[cfg(any(feature = "lua52", feature = "lua53"))]
         engine::LUA_ERRGCMM => Error::GarbageCollectorError(message),
         // An error in the message handler is no other kind of error to a caller.

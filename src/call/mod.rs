@@ -294,7 +294,7 @@ unsafe fn push_lasting(
     unsafe {
         let pushed = push_bytes(inner, state, bytes);
         #[cfg(raising_finalizers)]
-        if let Err(Error::GarbageCollectorError(_)) = pushed {
+        if !matches!(pushed, Ok(()) | Err(Error::MemoryError(_))) {
             return engine::without_collector(state, || push_bytes(inner, state, bytes));
         }
         pushed

@@ -67,6 +67,10 @@ unsafe fn describe(state: *mut engine::lua_State, thread: *mut engine::lua_State
         };
         let plain = engine::lua_gettop(state);
         let message = std::slice::from_raw_parts(data as *const u8, len);
+        if engine::HANDLES_NO_MEMORY && message == engine::NO_MEMORY.to_bytes() {
+            engine::lua_pushvalue(state, 1);
+            return;
+        }
         let inner = inner.as_ref();
         let push = || {
             let (data, len, capacity) = with_message(inner, state, thread, level, message);
@@ -140,7 +144,7 @@ unsafe fn write_traceback(
     const LINE: usize = 64;
     // SAFETY: passed on.
     let (levels, skipped) = unsafe {
-        let (mut levels, skipped) = read_levels(inner, thread, level);
+        let (mut levels, skipped) = read_levels(inner, state, thread, level);
         name_globals(inner, state, &mut levels);
         (levels, skipped)
     };
@@ -164,11 +168,14 @@ unsafe fn write_traceback(
 /// The levels to show, and how many are left out between the first [`HEAD`] and the rest.
 unsafe fn read_levels(
     inner: &LuaInner,
+    state: *mut engine::lua_State,
     thread: *mut engine::lua_State,
     first: c_int,
 ) -> (Vec<Level>, c_int) {
+    // Where it takes a call on that thread to make room, there is the place where the error was that ended it.
+    let has_room = cfg!(raising_checkstack) && thread != state;
     // SAFETY: passed on.
-    if unsafe { ensure(inner, thread, 1) }.is_err() {
+    if !has_room && unsafe { ensure(inner, thread, 1) }.is_err() {
         return (Vec::new(), 0);
     }
     // SAFETY: passed on.

@@ -7,7 +7,6 @@ use std::os::raw::{c_char, c_int, c_void};
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
 /// The LuaJIT that is built from source has ended errors in finalizers where they are raised since 2023. One of the system
 /// may be older.
 pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", feature = "vendored")));
@@ -191,6 +190,7 @@ pub(crate) const WHOLE_THREADS: bool = true;
 /// # Safety
 ///
 /// May raise.
+#[cfg(feature = "lua51")]
 pub(crate) unsafe fn prepare_whole_thread(state: *mut lua_State, thread: *mut lua_State) {
     // SAFETY: the caller runs protected.
     unsafe {
@@ -205,6 +205,7 @@ pub(crate) unsafe fn prepare_whole_thread(state: *mut lua_State, thread: *mut lu
 /// # Safety
 ///
 /// [`prepare_whole_thread`] has been called for `thread`, and nothing else done with it. `from` is the running state.
+#[cfg(feature = "lua51")]
 pub(crate) unsafe fn make_whole(
     thread: *mut lua_State,
     from: *mut lua_State,
@@ -224,6 +225,7 @@ pub(crate) unsafe fn make_whole(
 }
 
 /// Yields as many nils as its argument says.
+#[cfg(feature = "lua51")]
 unsafe extern "C-unwind" fn fill(state: *mut lua_State) -> c_int {
     // SAFETY: called by Lua, in a coroutine. Nothing here needs a drop.
     unsafe {
@@ -232,6 +234,28 @@ unsafe extern "C-unwind" fn fill(state: *mut lua_State) -> c_int {
         luaL_checkstack(state, height, c"no stack".as_ptr());
         lua_settop(state, height);
         lua_yield(state, height)
+    }
+}
+
+#[cfg(feature = "luajit")]
+pub(crate) unsafe fn prepare_whole_thread(_state: *mut lua_State, _thread: *mut lua_State) {}
+
+/// As for Lua 5.1; but a coroutine cannot yield like any other while a finalizer runs, and after a protected call on a thread
+/// LuaJIT does not run the collector, which would make the stack smaller again.
+#[cfg(feature = "luajit")]
+pub(crate) unsafe fn make_whole(
+    thread: *mut lua_State,
+    _from: *mut lua_State,
+    height: c_int,
+    spare: c_int,
+) -> bool {
+    // SAFETY: a thread that runs nothing.
+    unsafe {
+        let made = call_check(thread, height + spare);
+        if made {
+            lua_settop(thread, height);
+        }
+        made
     }
 }
 
@@ -272,6 +296,12 @@ pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
 ///
 /// `state` is a running state.
 pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
+    // SAFETY: once there has been memory for it, the stack is that large, or there is memory for it again.
+    unsafe { call_check(state, n) && lua_checkstack(state, n) != 0 }
+}
+
+/// Calls `lua_checkstack` in a protected call on `state`, and returns whether that has made room.
+unsafe fn call_check(state: *mut lua_State, n: c_int) -> bool {
     unsafe extern "C-unwind" fn check(state: *mut lua_State) -> c_int {
         // SAFETY: called with the address of a number that is there meanwhile.
         unsafe {
@@ -282,11 +312,11 @@ pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> boo
         }
         0
     }
-    // SAFETY: once there has been memory for it, the stack is that large, or there is memory for it again.
+    // SAFETY: passed on.
     unsafe {
         let mut wanted = n;
         call_bare(state, check, &raw mut wanted as *mut c_void);
-        wanted == 0 && lua_checkstack(state, n) != 0
+        wanted == 0
     }
 }
 

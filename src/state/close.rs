@@ -38,6 +38,8 @@ pub(super) fn forget_vm(inner: &LuaInner) {
     inner.internals.clear();
     #[cfg(not(feature = "luau"))]
     inner.hooks.clear();
+    #[cfg(feature = "luau")]
+    inner.luau.clear();
     #[cfg(not(finalizers))]
     inner.remains.clear();
     inner.app_data.clear();

@@ -4,9 +4,9 @@ use std::ffi::CStr;
 use std::os::raw::{c_int, c_void};
 use std::ptr::NonNull;
 
-use super::stdlib::{self, StdLib};
 #[cfg(raising_finalizers)]
 use super::gc;
+use super::stdlib::{self, StdLib};
 #[cfg(lua_ge_54)]
 use super::warning;
 use super::{pcall, LuaInner, LuaOptions};
@@ -105,8 +105,10 @@ impl Lua {
                 return Err(Error::MemoryError("not enough memory".into()));
             }
             set_up(block, state)?;
+            protect(state, 0, 0, |state| stdlib::open_base(state))?;
+            #[cfg(waits_in_lua)]
+            inner.lua_side.open(inner, state)?;
             protect(state, 0, 0, |state| {
-                stdlib::open_base(state);
                 #[cfg(raising_finalizers)]
                 gc::install(state);
                 #[cfg(lua_ge_54)]
@@ -140,8 +142,6 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_St
         let inner = block.as_ref();
         inner.keys.open(&inner.slots, state)?;
         inner.internals.open(inner, state)?;
-        #[cfg(waits_in_lua)]
-        inner.lua_side.open(inner, state)?;
         #[cfg(feature = "async")]
         inner.futures.open(inner, state)?;
         engine::push_globals(state);

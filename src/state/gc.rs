@@ -157,13 +157,7 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.
         GCMode::from_raw(unsafe {
-            engine::lua_gc(
-                entered.state,
-                engine::LUA_GCINC,
-                pause,
-                step_multiplier,
-                step_size,
-            )
+            engine::gc_inc(entered.state, pause, step_multiplier, step_size)
         })
     }
 
@@ -173,12 +167,7 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.
         GCMode::from_raw(unsafe {
-            engine::lua_gc(
-                entered.state,
-                engine::LUA_GCGEN,
-                minor_multiplier,
-                major_multiplier,
-            )
+            engine::gc_gen(entered.state, minor_multiplier, major_multiplier)
         })
     }
 

@@ -59,6 +59,9 @@ pub(crate) struct LuaInner {
     /// How many calls from Lua into Rust are in progress.
     #[cfg(feature = "serialize")]
     frame: Cell<u32>,
+    /// How many calls from Lua into Rust are in progress.
+    #[cfg(waits_in_lua)]
+    depth: Cell<u32>,
     /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
     infallible_memory: Cell<bool>,
     /// Whether the VM was made, and is closed, by somebody else.
@@ -90,6 +93,8 @@ pub(crate) struct LuaInner {
     pub(crate) app_data: AppData,
     #[cfg(not(feature = "luau"))]
     pub(crate) hooks: Hooks,
+    #[cfg(feature = "luau")]
+    pub(crate) luau: crate::luau::LuauState,
     #[cfg(feature = "serialize")]
     pub(crate) serde: crate::serde::SerdeState,
     #[cfg(feature = "async")]
@@ -108,6 +113,8 @@ impl LuaInner {
             main_state: Cell::new(ptr::null_mut()),
             #[cfg(feature = "serialize")]
             frame: Cell::new(0),
+            #[cfg(waits_in_lua)]
+            depth: Cell::new(0),
             infallible_memory: Cell::new(false),
             hosted: Cell::new(false),
             #[cfg(lua_ge_54)]
@@ -132,6 +139,8 @@ impl LuaInner {
             app_data: AppData::default(),
             #[cfg(not(feature = "luau"))]
             hooks: Hooks::default(),
+            #[cfg(feature = "luau")]
+            luau: Default::default(),
             #[cfg(feature = "serialize")]
             serde: Default::default(),
             #[cfg(feature = "async")]
@@ -237,6 +246,25 @@ impl LuaInner {
         #[cfg(feature = "serialize")]
         self.frame.set(self.frame.get() + 1);
         Frame(self)
+    }
+
+    /// Runs the body of a function that Lua has called, unless too many such calls are in progress. Lua 5.1 counts them for each
+    /// coroutine anew, and LuaJIT does not: the native stack would overflow.
+    #[inline(always)]
+    pub(crate) fn nested<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<R> {
+        #[cfg(waits_in_lua)]
+        {
+            const MOST: u32 = 200;
+            let depth = self.depth.get();
+            if depth >= MOST {
+                return Err(Error::runtime("C stack overflow"));
+            }
+            self.depth.set(depth + 1);
+        }
+        let result = body();
+        #[cfg(waits_in_lua)]
+        self.depth.set(self.depth.get() - 1);
+        result
     }
 
     /// The state of the main thread, null if the VM is gone.
