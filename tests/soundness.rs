@@ -448,7 +448,7 @@ mod a_library_loaded_into_a_program_that_waits_for_it {
 }
 
 // Where the length that Lua finds is that one.
-#[cfg(any(feature = "lua53", feature = "lua54"))]
+#[cfg(feature = "lua54")]
 mod a_table_as_long_as_there_are_integers {
     use super::*;
     use mlua::Table;

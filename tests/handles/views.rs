@@ -1342,7 +1342,8 @@ const METHODS_WITH_USER_CODE: &[Method] = &[
     }),
     ("gc_step", |lua, kills| {
         drop(lua.create_userdata(killed_by_drop(&kills))?);
-        while !lua.gc_step()? {}
+        let weak = lua.weak();
+        while weak.is_alive() && !lua.gc_step()? {}
         Ok(())
     }),
     ("current_thread", |lua, kills| {
