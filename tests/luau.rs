@@ -339,10 +339,10 @@ mod buffers {
     fn buffers_are_made_from_bytes() -> Result<()> {
         let lua = Lua::new();
         let buffer = lua.create_buffer(b"hello\0world")?;
-        let text: mlua::String = lua.load("buffer.tostring(...)").call(&buffer)?;
+        let text: mlua::String = lua.load("return buffer.tostring(...)").call(&buffer)?;
         assert_eq!(text.as_bytes(), b"hello\0world");
         let empty = lua.create_buffer([])?;
-        assert_eq!(lua.load("buffer.len(...)").call::<_, i32>(empty)?, 0);
+        assert_eq!(lua.load("return buffer.len(...)").call::<_, i32>(empty)?, 0);
         Ok(())
     }
 
@@ -587,7 +587,7 @@ mod interrupts {
             }
         });
         let error = lua
-            .load("string.find(string.rep('a', 500), string.rep('a?', 500) .. 'b')")
+            .load("string.find(string.rep('a', 50), string.rep('a?', 50) .. 'b')")
             .exec()
             .unwrap_err();
         assert!(error.to_string().contains("a long match"));
@@ -791,7 +791,8 @@ mod base {
             f, message = loadstring(bytecode)
             assert(f == nil and string.find(message, "binary chunk"))
             assert(not pcall(loadstring))
-            assert(loadstring("return '\0'")() == "\0")
+            f, message = loadstring("return '\0'")
+            assert(f == nil and type(message) == "string")
             "#,
         )
         .exec()
