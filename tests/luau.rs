@@ -2,9 +2,9 @@
 
 #![cfg(feature = "luau")]
 
-use std::cell::{Cell, RefCell};
 use std::fs;
-use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use mlua::{
     AnyUserData, ChunkMode, Compiler, CoverageInfo, Error, Function, Lua, LuaOptions, Result,
@@ -464,29 +464,29 @@ mod interrupts {
     #[test]
     fn it_is_called_while_code_runs() -> Result<()> {
         let lua = Lua::new();
-        let count = Rc::new(Cell::new(0));
+        let count = Arc::new(AtomicUsize::new(0));
         let counted = count.clone();
         lua.set_interrupt(move |_| {
-            counted.set(counted.get() + 1);
+            counted.fetch_add(1, Relaxed);
             Ok(VmState::Continue)
         });
         lua.load("for i = 1, 1000 do end").exec()?;
-        assert!(count.get() >= 1000);
+        assert!(count.load(Relaxed) >= 1000);
         lua.remove_interrupt();
-        assert_eq!(Rc::strong_count(&count), 1);
-        count.set(0);
+        assert_eq!(Arc::strong_count(&count), 1);
+        count.store(0, Relaxed);
         lua.load("for i = 1, 1000 do end").exec()?;
-        assert_eq!(count.get(), 0);
+        assert_eq!(count.load(Relaxed), 0);
         Ok(())
     }
 
     #[test]
     fn it_can_yield_a_coroutine() -> Result<()> {
         let lua = Lua::new();
-        let yields = Rc::new(Cell::new(0));
+        let yields = Arc::new(AtomicUsize::new(0));
         let yielded = yields.clone();
         lua.set_interrupt(move |_| {
-            yielded.set(yielded.get() + 1);
+            yielded.fetch_add(1, Relaxed);
             Ok(VmState::Yield)
         });
         let thread: Thread = lua.create_thread(
@@ -508,7 +508,7 @@ mod interrupts {
         }
         assert_eq!(result, Some(100 + 5050));
         assert!(times > 100);
-        assert!(yields.get() >= times - 1);
+        assert!(yields.load(Relaxed) >= times - 1);
         // What cannot yield goes on.
         assert_eq!(
             lua.load("local n = 0 for i = 1, 10 do n += i end return n")
@@ -577,14 +577,11 @@ mod interrupts {
     #[test]
     fn it_is_called_in_the_middle_of_a_match() -> Result<()> {
         let lua = Lua::new();
-        let calls = Rc::new(Cell::new(0));
+        let calls = Arc::new(AtomicUsize::new(0));
         let counted = calls.clone();
-        lua.set_interrupt(move |_| {
-            counted.set(counted.get() + 1);
-            match counted.get() {
-                10_000 => Err(Error::runtime("a long match")),
-                _ => Ok(VmState::Yield),
-            }
+        lua.set_interrupt(move |_| match counted.fetch_add(1, Relaxed) {
+            10_000 => Err(Error::runtime("a long match")),
+            _ => Ok(VmState::Yield),
         });
         let error = lua
             .load("string.find(string.rep('a', 50), string.rep('a?', 50) .. 'b')")
@@ -754,21 +751,23 @@ mod base {
 
     #[test]
     fn what_is_collected_is_dropped_at_once() -> Result<()> {
-        struct Dropped(Rc<Cell<bool>>);
+        struct Dropped(Arc<AtomicBool>);
         impl Drop for Dropped {
             fn drop(&mut self) {
-                self.0.set(true)
+                self.0.store(true, Relaxed)
             }
         }
         impl UserData for Dropped {}
 
         let lua = Lua::new();
-        let dropped = Rc::new(Cell::new(false));
+        let dropped = Arc::new(AtomicBool::new(false));
         lua.globals()
             .set("data", lua.create_userdata(Dropped(dropped.clone()))?)?;
         let seen = dropped.clone();
-        lua.globals()
-            .set("dropped", lua.create_function(move |_, ()| Ok(seen.get()))?)?;
+        lua.globals().set(
+            "dropped",
+            lua.create_function(move |_, ()| Ok(seen.load(Relaxed)))?,
+        )?;
         lua.load("data = nil collectgarbage() assert(dropped())")
             .exec()
     }
@@ -961,11 +960,11 @@ fn native_code_does_what_bytecode_does() -> Result<()> {
 #[test]
 fn an_interrupt_that_yields_in_async_code_goes_on() -> Result<()> {
     let lua = Lua::new();
-    let log = Rc::new(RefCell::new(Vec::new()));
+    let log = Arc::new(Mutex::new(Vec::new()));
     let logged = log.clone();
     lua.set_interrupt(|_| Ok(VmState::Yield));
     let note = lua.create_function(move |_, n: i32| {
-        logged.borrow_mut().push(n);
+        logged.lock().unwrap().push(n);
         Ok(())
     })?;
     let code = lua
@@ -976,6 +975,6 @@ fn an_interrupt_that_yields_in_async_code_goes_on() -> Result<()> {
     while thread.status() == ThreadStatus::Resumable {
         thread.resume::<_, ()>(())?;
     }
-    assert_eq!(*log.borrow(), [1, 2, 3]);
+    assert_eq!(*log.lock().unwrap(), [1, 2, 3]);
     Ok(())
 }

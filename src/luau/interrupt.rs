@@ -52,21 +52,18 @@ impl Lua {
     ///
     /// ```
     /// use mlua::{Error, Lua, VmState};
-    /// use std::cell::Cell;
+    /// use std::time::{Duration, Instant};
     ///
-    /// # #[cfg(not(feature = "send"))] {
     /// let lua = Lua::new();
-    /// let left = Cell::new(1000);
+    /// let end = Instant::now() + Duration::from_millis(10);
     /// lua.set_interrupt(move |_| {
-    ///     left.set(left.get() - 1);
-    ///     match left.get() {
-    ///         0 => Err(Error::runtime("out of time")),
-    ///         _ => Ok(VmState::Continue),
+    ///     if Instant::now() > end {
+    ///         return Err(Error::runtime("out of time"));
     ///     }
+    ///     Ok(VmState::Continue)
     /// });
     /// let error = lua.load("while true do end").exec().unwrap_err();
     /// assert!(error.to_string().contains("out of time"));
-    /// # }
     /// ```
     pub fn set_interrupt<F>(&self, callback: F)
     where
