@@ -12,7 +12,10 @@ use std::os::raw::c_int;
 #[cfg(raising_checkstack)]
 use std::os::raw::c_void;
 
+#[cfg(raising_checkstack)]
+use crate::call::protect::protect;
 use crate::engine;
+use crate::error::{Error, Result};
 use crate::state::LuaInner;
 
 /// Values on top of a Lua stack that an operation has pushed; popped on drop.
@@ -91,57 +94,86 @@ impl Drop for Held {
     }
 }
 
-/// Makes room for `n` more values on the stack of `state`, and returns whether there is: not if the stack would become too high,
-/// or for want of memory. Nothing is raised.
+/// Makes room for `n` more values on the stack of `state`.
+///
+/// # Errors
+///
+/// [`Error::StackError`] if the stack would become too high. Where `lua_checkstack` raises errors, [`Error::MemoryError`] if there is
+/// no memory for it, and whatever comes out of a finalizer.
 ///
 /// # Safety
 ///
-/// `state` is a thread of the instance, which is open.
+/// `state` is a thread of the instance, which is open; if it is the running one it has 3 free places.
 #[inline]
-pub(crate) unsafe fn ensure(inner: &LuaInner, state: *mut engine::lua_State, n: c_int) -> bool {
+pub(crate) unsafe fn ensure(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    n: c_int,
+) -> Result<()> {
     // SAFETY: passed on. Here `lua_checkstack` reports failure by its result.
     #[cfg(not(raising_checkstack))]
-    unsafe {
-        inner.memory.limited(|| engine::lua_checkstack(state, n)) != 0
-    }
+    let done = unsafe { inner.memory.limited(|| engine::lua_checkstack(state, n)) };
     // SAFETY: passed on.
     #[cfg(raising_checkstack)]
-    unsafe {
-        ensure_protected(inner, state, n)
+    let done = unsafe { check_protected(inner, state, n)? };
+    match done {
+        0 => Err(Error::StackError),
+        _ => Ok(()),
     }
 }
 
-/// As [`ensure`], where `lua_checkstack` raises if there is no memory, and on LuaJIT also if the stack is too high.
+/// `lua_checkstack`, where it raises if there is no memory, and on LuaJIT also if the stack is too high.
 ///
-/// A thread's errors go to the innermost protected call on that very thread, so it is made there.
+/// Without a limit on our own memory a lack of it ends the process. Otherwise the stack grows within a protected call first; the
+/// collector may have made it smaller again when that returns, but then there was memory for it a moment ago, which no limit
+/// keeps back.
 #[cfg(raising_checkstack)]
-unsafe fn ensure_protected(inner: &LuaInner, state: *mut engine::lua_State, n: c_int) -> bool {
+unsafe fn check_protected(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    n: c_int,
+) -> Result<c_int> {
+    let memory = &inner.memory;
+    // SAFETY: passed on. A thread's errors go to the innermost protected call on that very thread, so it is made there.
+    unsafe {
+        if cfg!(feature = "lua51") && inner.owns_memory() && !memory.is_limited() {
+            return Ok(memory.unfailing(|| engine::lua_checkstack(state, n)));
+        }
+        let done = if state == inner.state_or_null() {
+            protect(state, 0, 0, |state| engine::lua_checkstack(state, n))?
+        } else {
+            check_other(inner, state, n)?
+        };
+        if done == 0 {
+            return Ok(0);
+        }
+        Ok(memory.without_limit(|| memory.unfailing(|| engine::lua_checkstack(state, n))))
+    }
+}
+
+/// Calls `lua_checkstack` protected on a thread that is not running.
+#[cfg(raising_checkstack)]
+unsafe fn check_other(inner: &LuaInner, state: *mut engine::lua_State, n: c_int) -> Result<c_int> {
     struct Check {
         n: c_int,
-        done: bool,
+        done: Option<c_int>,
     }
     unsafe extern "C-unwind" fn check(state: *mut engine::lua_State) -> c_int {
         // SAFETY: called with the address of a `Check` that is there meanwhile. Nothing here needs a drop.
         unsafe {
             let check = engine::lua_touserdata(state, 1) as *mut Check;
-            (*check).done = engine::lua_checkstack(state, (*check).n) != 0;
+            (*check).done = Some(engine::lua_checkstack(state, (*check).n));
         }
         0
     }
-    let memory = &inner.memory;
-    // SAFETY: without a limit, a lack of memory ends the process. Otherwise the stack grows within a protected call first; the
-    // collector may have made it smaller again when that returns, but then there was memory for it a moment ago, which no
-    // limit keeps back. An error of a finalizer is not ours.
-    unsafe {
-        let direct =
-            || memory.without_limit(|| memory.unfailing(|| engine::lua_checkstack(state, n)) != 0);
-        if cfg!(feature = "lua51") && inner.owns_memory() && !memory.is_limited() {
-            return direct();
-        }
-        let mut job = Check { n, done: false };
-        memory.limited(|| engine::call_bare(state, check, &mut job as *mut Check as *mut c_void));
-        job.done && direct()
-    }
+    let mut job = Check { n, done: None };
+    let address = &mut job as *mut Check as *mut c_void;
+    // SAFETY: `call_bare` needs no place on the stack here.
+    inner
+        .memory
+        .limited(|| unsafe { engine::call_bare(state, check, address) });
+    job.done
+        .ok_or_else(|| Error::MemoryError("not enough memory".into()))
 }
 
 #[cfg(debug_assertions)]

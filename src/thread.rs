@@ -4,9 +4,13 @@ use std::fmt;
 use std::os::raw::{c_int, c_void};
 
 use crate::call::failure::pop_error;
+#[cfg(any(lua_ge_54, feature = "luau"))]
+use crate::call::inner_of;
+#[cfg(waits_in_lua)]
+use crate::call::lua_side::LuaSide;
+use crate::call::new_thread;
 use crate::call::protect::{self, protect};
 use crate::call::traceback::describe_error;
-use crate::call::{inner_of, new_thread};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
@@ -61,6 +65,8 @@ impl Lua {
             let thread = new_thread(self.inner(), state)?;
             let mut held = Held::adopt(state, 1);
             func.0.push_to(self)?;
+            #[cfg(waits_in_lua)]
+            LuaSide::body(self.inner(), state)?;
             engine::lua_xmove(state, thread, 1);
             held.release(1);
             Ref::pop(self).map(Thread)
@@ -131,9 +137,7 @@ impl<'lua> Thread<'lua> {
             if self.status_of(thread) != ThreadStatus::Resumable {
                 return Err(Error::CoroutineInactive);
             }
-            if !ensure(lua.inner(), thread, nargs) {
-                return Err(Error::StackError);
-            }
+            ensure(lua.inner(), thread, nargs)?;
             engine::lua_xmove(state, thread, nargs);
             held.release(nargs);
             let nresults = resume(lua, thread, nargs, wanted::<R>())?;
@@ -312,11 +316,12 @@ pub(crate) unsafe fn pop_thread_error(
 ) -> Error {
     // SAFETY: the object is moved, and `protect` and `pop_error` take it from there.
     unsafe {
+        #[cfg(any(lua_ge_54, feature = "luau"))]
         if engine::lua_status(thread) != engine::LUA_YIELD
             && engine::lua_status(thread) != engine::LUA_OK
         {
             // The thread has ended, and a reset looks for the error where it is: so a copy moves.
-            if ensure(inner_of(state).as_ref(), thread, 1) {
+            if ensure(inner_of(state).as_ref(), thread, 1).is_ok() {
                 engine::lua_pushvalue(thread, -1);
             }
         }

@@ -128,7 +128,11 @@ fn what_is_pending_outside_of_a_coroutine_is_an_error_and_dropped() -> Result<()
     let alive = set_wait(&lua)?;
     let error = lua.load("wait()").exec().unwrap_err().to_string();
     assert!(
-        error.contains("attempt to yield from outside a coroutine"),
+        error.contains(if cfg!(lua_ge_52) {
+            "attempt to yield from outside a coroutine"
+        } else {
+            "attempt to yield across"
+        }),
         "{error}"
     );
     assert_eq!(alive.count(), 0);
@@ -136,7 +140,12 @@ fn what_is_pending_outside_of_a_coroutine_is_an_error_and_dropped() -> Result<()
     let call = lua.create_function(|_, f: Function| f.call::<_, ()>(()))?;
     lua.globals().set("call", call)?;
     let error = block_on(lua.load("call(wait)").exec_async()).unwrap_err();
-    assert!(error.to_string().contains("across a C-call boundary"));
+    assert!(error.to_string().contains("C-call boundary"));
+    if cfg!(any(feature = "lua51", feature = "luau")) {
+        // It does not tell beforehand, so the future is left to the collector.
+        lua.gc_collect()?;
+        lua.gc_collect()?;
+    }
     assert_eq!(alive.count(), 0);
     Ok(())
 }
@@ -148,9 +157,13 @@ fn an_error_is_raised_in_lua_and_caught_there() -> Result<()> {
     assert!(matches!(&error, Error::CallbackError { .. }));
     assert!(error.to_string().contains("oh"));
     assert!(error.to_string().contains("stack traceback"));
-    let (ok, error): (bool, Error) = block_on(lua.load("pcall(fail, 'oh')").eval_async())?;
-    assert!(!ok);
-    assert!(error.to_string().contains("oh"));
+    // Nothing yields over `pcall` in Lua 5.1.
+    #[cfg(not(any(feature = "lua51", feature = "luau")))]
+    {
+        let (ok, error): (bool, Error) = block_on(lua.load("pcall(fail, 'oh')").eval_async())?;
+        assert!(!ok);
+        assert!(error.to_string().contains("oh"));
+    }
     let number = lua.create_async_function(|_, n: i64| async move { Ok(n) })?;
     let error = block_on(number.call_async::<_, i64>("x")).unwrap_err();
     assert!(error.to_string().contains("bad argument #1"));
@@ -203,7 +216,7 @@ fn a_wrapped_future_becomes_a_function() -> Result<()> {
 #[test]
 fn many_arguments_and_results_pass() -> Result<()> {
     let lua = lua()?;
-    let code = lua.load("select('#', pause(table.unpack({}, 1, 200)))");
+    let code = lua.load("select('#', pause((unpack or table.unpack)({}, 1, 200)))");
     assert_eq!(block_on(code.eval_async::<usize>())?, 200);
     let numbers: Variadic<i64> = (0..5000).collect();
     let pause: Function = lua.globals().get("pause")?;
@@ -234,10 +247,12 @@ fn coroutines_of_lua_get_the_mark_and_can_pass_it_on() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(any(feature = "lua51", feature = "luau")))]
 #[test]
 fn lua_functions_in_between_can_yield() -> Result<()> {
     let lua = lua()?;
     let code = "
+        closed = not closes
         local t = setmetatable({}, {
             __index = function(_, k) return pause(k) end,
             __add = function() return pause('sum') end,
@@ -249,6 +264,11 @@ fn lua_functions_in_between_can_yield() -> Result<()> {
         do local c <close> = t end
         return t.x, t + t, t('called'), found[1], closed, pcall(pause, 9)
     ";
+    lua.globals().set("closes", cfg!(lua_ge_54))?;
+    let code = match cfg!(lua_ge_54) {
+        true => code.to_owned(),
+        false => code.replace("<close>", ""),
+    };
     type Found = (String, String, String, String, bool, bool, i64);
     let (x, sum, called, once, closed, ok, nine): Found = block_on(lua.load(code).eval_async())?;
     assert_eq!(
@@ -374,26 +394,8 @@ impl UserData for Counter {
             pause().await;
             Ok(Counter(n))
         });
-        methods.add_async_meta_method(MetaMethod::Call, |_, this, n: i64| async move {
-            pause().await;
-            Ok(this.0 * n)
-        });
-        methods.add_async_meta_method(MetaMethod::Index, |_, this, key: String| async move {
-            pause().await;
-            Ok(format!("{key} of {}", this.0))
-        });
-        methods.add_async_meta_method_mut(
-            "__newindex",
-            |_, this, (_, n): (Value, i64)| async move {
-                pause().await;
-                this.0 = n;
-                Ok(())
-            },
-        );
-        methods.add_async_meta_function(MetaMethod::Add, |_, (a, b): (Value, Value)| async move {
-            pause().await;
-            Ok(format!("{} {}", a.type_name(), b.type_name()))
-        });
+        #[cfg(not(any(feature = "lua51", feature = "luau")))]
+        add_operators(methods);
         methods.add_method("peek", |_, this, ()| Ok(this.0));
     }
 
@@ -402,8 +404,47 @@ impl UserData for Counter {
     }
 }
 
+/// Lua 5.1 and Luau call metamethods in ways that cannot be yielded over.
+#[cfg(not(any(feature = "lua51", feature = "luau")))]
+fn add_operators<'lua, M: UserDataMethods<'lua, Counter>>(methods: &mut M) {
+    methods.add_async_meta_method(MetaMethod::Call, |_, this, n: i64| async move {
+        pause().await;
+        Ok(this.0 * n)
+    });
+    methods.add_async_meta_method(MetaMethod::Index, |_, this, key: String| async move {
+        pause().await;
+        Ok(format!("{key} of {}", this.0))
+    });
+    methods.add_async_meta_method_mut("__newindex", |_, this, (_, n): (Value, i64)| async move {
+        pause().await;
+        this.0 = n;
+        Ok(())
+    });
+    methods.add_async_meta_function(MetaMethod::Add, |_, (a, b): (Value, Value)| async move {
+        pause().await;
+        Ok(format!("{} {}", a.type_name(), b.type_name()))
+    });
+}
+
 #[test]
-fn userdata_have_async_methods_and_operators() -> Result<()> {
+fn userdata_have_async_methods() -> Result<()> {
+    let lua = Lua::new();
+    lua.globals()
+        .set("Counter", lua.create_proxy::<Counter>()?)?;
+    let code = "
+        local c = Counter.new(1)
+        c:add(4)
+        c:add(5)
+        return c:get(), c.value
+    ";
+    let (got, value): (i64, i64) = block_on(lua.load(code).eval_async())?;
+    assert_eq!((got, value), (10, 10));
+    Ok(())
+}
+
+#[cfg(not(any(feature = "lua51", feature = "luau")))]
+#[test]
+fn userdata_have_async_operators() -> Result<()> {
     let lua = Lua::new();
     lua.globals()
         .set("Counter", lua.create_proxy::<Counter>()?)?;
@@ -561,6 +602,10 @@ fn a_dropped_call_drops_its_future_at_once_and_closes_its_variables() -> Result<
         pause()
         wait(...)
     ";
+    let code = match cfg!(lua_ge_54) {
+        true => code.to_owned(),
+        false => code.replace("<close>", ""),
+    };
     let f = lua.load(code).into_function()?;
     for polls in 0..4 {
         lua.globals().set("closed", false)?;
@@ -572,7 +617,8 @@ fn a_dropped_call_drops_its_future_at_once_and_closes_its_variables() -> Result<
             assert_eq!(alive.count(), (polls > 1) as usize);
         }
         assert_eq!(alive.count(), 0);
-        assert_eq!(lua.globals().get::<_, bool>("closed")?, polls > 0);
+        let closed = lua.globals().get::<_, bool>("closed")?;
+        assert_eq!(closed, cfg!(lua_ge_54) && polls > 0);
     }
     Ok(())
 }
@@ -619,11 +665,19 @@ fn coroutines_are_used_again() -> Result<()> {
     let f = code.into_function()?;
     lua.load("seen = setmetatable({}, { __mode = 'k' })")
         .exec()?;
+    // Without a way to reset a coroutine, only those that have returned are.
+    let resets = cfg!(any(lua_ge_54, feature = "luau"));
     for message in [None, Some("x"), None, None] {
+        if message.is_some() && !resets {
+            continue;
+        }
         assert_eq!(
             block_on(f.call_async::<_, ()>(message)).is_err(),
             message.is_some()
         );
+        if !resets {
+            continue;
+        }
         // Dropped half-way.
         let mut call = Box::pin(f.call_async::<_, ()>(()));
         assert!(poll_once(call.as_mut()).is_pending());
@@ -659,9 +713,12 @@ fn lua_code_that_remembers_a_coroutine_does_no_harm() -> Result<()> {
         .exec()?;
     assert!(matches!(block_on(call), Err(Error::CoroutineInactive)));
     // Closed by somebody else.
-    let call = pause.call_async::<_, i64>(1);
-    lua.load("coroutine.close(co)").exec()?;
-    assert!(matches!(block_on(call), Err(Error::CoroutineInactive)));
+    #[cfg(any(lua_ge_54, feature = "luau"))]
+    {
+        let call = pause.call_async::<_, i64>(1);
+        lua.load("coroutine.close(co)").exec()?;
+        assert!(matches!(block_on(call), Err(Error::CoroutineInactive)));
+    }
     assert_eq!(block_on(pause.call_async::<_, i64>(3))?, 3);
     Ok(())
 }

@@ -296,6 +296,8 @@ fn a_panic_goes_through_lua_to_the_caller() -> Result<()> {
         "local _, e = pcall(panic) error(e)",
         "local _, e = pcall(panic) again(e)",
         "local _, e = pcall(panic) return e",
+        "coroutine.wrap(function() panic() end)()",
+        #[cfg(not(feature = "lua51"))]
         "coroutine.wrap(panic)()",
         "xpcall(panic, error) local _, e = xpcall(panic, function(e) return e end) error(e)",
     ] {

@@ -234,11 +234,20 @@ fn a_truncated_binary_chunk_is_an_error() -> Result<()> {
     let lua = Lua::new();
     let binary = lua.load("return 1").into_function()?.dump(true);
     for len in [4, 20, binary.len() - 1] {
+        if cfg!(feature = "luajit") && len != 4 {
+            continue; // it does not look where the chunk ends
+        }
         let error = message(lua.load(&binary[..len]).set_name("=cut").exec());
-        assert_eq!(
-            error,
-            "syntax error: cut: bad binary format (truncated chunk)"
-        );
+        let text = if cfg!(feature = "luajit") {
+            "cannot load malformed bytecode"
+        } else if cfg!(feature = "lua51") {
+            "unexpected end in precompiled chunk"
+        } else if cfg!(lua_ge_54) {
+            "bad binary format (truncated chunk)"
+        } else {
+            "truncated precompiled chunk"
+        };
+        assert_eq!(error, format!("syntax error: cut: {text}"));
     }
     Ok(())
 }

@@ -32,7 +32,12 @@ fn fails<T: for<'lua> FromLua<'lua> + Debug>(lua: &Lua, source: &str, message: &
 /// What Lua makes of `value`, handed over as a value and as an argument.
 fn seen<'lua>(lua: &'lua Lua, value: impl IntoLua<'lua> + Clone) -> Result<std::string::String> {
     let describe: Function = lua
-        .load("local v = ... return (math.type(v) or type(v)) .. ' ' .. tostring(v)")
+        .load(concat!(
+            "local v = ... local kind = type(v) ",
+            "if math.type then kind = math.type(v) or kind ",
+            "elseif kind == 'number' then kind = v % 1 == 0 and 'integer' or 'float' end ",
+            "return kind .. ' ' .. tostring(v)"
+        ))
         .into_function()?;
     let by_value: std::string::String = describe.call(value.clone().into_lua(lua)?)?;
     let direct: std::string::String = describe.call(value)?;
@@ -66,10 +71,13 @@ fn integers_are_read_if_they_fit() -> Result<()> {
     assert_eq!(read::<u16>(&lua, "0xffff")?, u16::MAX);
     assert_eq!(read::<i32>(&lua, "-0x80000000")?, i32::MIN);
     assert_eq!(read::<u32>(&lua, "0xffffffff")?, u32::MAX);
-    assert_eq!(read::<i64>(&lua, "math.mininteger")?, i64::MIN);
+    assert_eq!(read::<i64>(&lua, "math.mininteger or -2^63")?, i64::MIN);
     assert_eq!(read::<isize>(&lua, "-1")?, -1);
     assert_eq!(read::<usize>(&lua, "1")?, 1);
-    assert_eq!(read::<i128>(&lua, "math.mininteger")?, i128::from(i64::MIN));
+    assert_eq!(
+        read::<i128>(&lua, "math.mininteger or -2^63")?,
+        i128::from(i64::MIN)
+    );
     Ok(())
 }
 
@@ -110,7 +118,19 @@ fn strings_are_read_as_numbers_as_lua_does() -> Result<()> {
         "'256'",
         "error converting Lua string to u8 (out of range)",
     );
-    for source in ["''", "'a'", "'inf'", "'nan'", "'1\\0'"] {
+    // Lua 5.1 leaves it to C what a number is, and LuaJIT does as that.
+    let infinite: &[&str] = if cfg!(any(feature = "lua51", feature = "luajit")) {
+        &[]
+    } else {
+        &["'inf'", "'nan'"]
+    };
+    // And where it ends.
+    let cut: &[&str] = if cfg!(feature = "lua51") {
+        &[]
+    } else {
+        &["'1\\0'"]
+    };
+    for source in ["''", "'a'"].iter().chain(infinite).chain(cut) {
         fails::<i32>(
             &lua,
             source,
@@ -162,11 +182,20 @@ fn floats_are_read_from_all_numbers() -> Result<()> {
 fn integers_that_do_not_fit_into_lua_become_floats() -> Result<()> {
     let lua = Lua::new();
     assert_eq!(seen(&lua, i8::MIN)?, "integer -128");
-    assert_eq!(seen(&lua, i64::MAX as u64)?, "integer 9223372036854775807");
-    assert_eq!(seen(&lua, 1u64 << 63)?, "float 9.2233720368548e+18");
-    assert_eq!(seen(&lua, i128::MIN)?, "float -1.7014118346047e+38");
     assert_eq!(seen(&lua, 5u128)?, "integer 5");
-    assert_eq!(seen(&lua, 1.0f32)?, "float 1.0");
+    if cfg!(lua_ge_53) {
+        assert_eq!(seen(&lua, i64::MAX as u64)?, "integer 9223372036854775807");
+        // Lua 5.5 writes all digits.
+        assert!(seen(&lua, 1u64 << 63)?.starts_with("float 9.22337203685"));
+        assert!(seen(&lua, i128::MIN)?.starts_with("float -1.701411834604"));
+        assert_eq!(seen(&lua, 1.0f32)?, "float 1.0");
+    } else {
+        // There all numbers are floats; `seen` tells those apart that have a fraction.
+        // Luau writes all digits.
+        assert!(seen(&lua, i64::MAX as u64)?.starts_with("integer 9"));
+        assert!(seen(&lua, i128::MIN)?.starts_with("integer -1"));
+        assert_eq!(seen(&lua, 1.0f32)?, "integer 1");
+    }
     assert_eq!(seen(&lua, 0.5f64)?, "float 0.5");
     Ok(())
 }
@@ -189,9 +218,15 @@ fn text_is_read_from_strings_and_numbers() -> Result<()> {
     let lua = Lua::new();
     assert_eq!(read::<std::string::String>(&lua, "'a\\0é'")?, "a\0é");
     assert_eq!(read::<std::string::String>(&lua, "12")?, "12");
-    assert_eq!(read::<std::string::String>(&lua, "1.0")?, "1.0");
-    assert_eq!(&*read::<Box<str>>(&lua, "2^53")?, "9.007199254741e+15");
-    assert_eq!(read::<BString>(&lua, "'\\xff\\0'")?, b"\xff\0");
+    let one = if cfg!(lua_ge_53) { "1.0" } else { "1" };
+    assert_eq!(read::<std::string::String>(&lua, "1.0")?, one);
+    let large = match () {
+        _ if cfg!(feature = "lua55") => "9007199254740992.0",
+        _ if cfg!(feature = "luau") => "9007199254740992",
+        _ => "9.007199254741e+15",
+    };
+    assert_eq!(&*read::<Box<str>>(&lua, "2^53")?, large);
+    assert_eq!(read::<BString>(&lua, "'\\255\\0'")?, b"\xff\0");
     assert_eq!(read::<CString>(&lua, "'abc'")?.as_bytes(), b"abc");
     Ok(())
 }
@@ -210,7 +245,7 @@ fn text_that_cannot_be_read_is_an_error() {
     }
     fails::<std::string::String>(
         &lua,
-        "'a\\xff'",
+        "'a\\255'",
         "error converting Lua string to String (invalid utf-8 sequence of 1 bytes from index 1)",
     );
     fails::<CString>(
@@ -231,7 +266,8 @@ fn a_number_that_is_read_as_text_stays_a_number() -> Result<()> {
     })?;
     lua.globals().set("twice", twice)?;
     lua.load(
-        "local n = 7; assert(math.type(twice(n, n)) == 'integer' and math.type(n) == 'integer')",
+        "local type = math.type or function(n) return type(n) == 'number' and 'integer' end
+        local n = 7; assert(type(twice(n, n)) == 'integer' and type(n) == 'integer')",
     )
     .exec()
 }
@@ -277,7 +313,10 @@ fn proxies_take_their_own_type_only() -> Result<()> {
     let lua = Lua::new();
     assert!(lua.load("{}").eval::<Table>().is_ok());
     assert!(lua.load("print").eval::<Function>().is_ok());
-    assert!(lua.load("coroutine.create(print)").eval::<Thread>().is_ok());
+    assert!(lua
+        .load("coroutine.create(function() end)")
+        .eval::<Thread>()
+        .is_ok());
     assert!(lua.load("io.stdout").eval::<AnyUserData>().is_ok());
     assert_eq!(lua.load("7").eval::<LuaString>()?, "7");
     let error = |result: Result<()>| result.unwrap_err().to_string();
@@ -365,7 +404,7 @@ fn errors_go_through_lua_as_they_are() -> Result<()> {
         ("1.5", "1.5"),
         ("nil", "<unprintable error>"),
         ("{}", "<unprintable error>"),
-        ("'\\xff'", "<unprintable error>"),
+        ("'\\255'", "<unprintable error>"),
     ] {
         match read::<Error>(&lua, source)? {
             Error::RuntimeError(text) => assert_eq!(text, message),
@@ -442,7 +481,7 @@ fn sequences_are_read_up_to_the_first_nil() -> Result<()> {
 #[test]
 fn a_table_with_huge_length_reserves_little() -> Result<()> {
     let lua = Lua::new();
-    let sparse = "local t = {}; for i = 0, 61 do t[1 << i] = i end; return t";
+    let sparse = "local t, n = {}, 1; for i = 0, 61 do t[n] = i; n = n * 2 end; return t";
     assert_eq!(read::<Vec<i32>>(&lua, sparse)?, [0, 1]);
     Ok(())
 }
@@ -519,7 +558,16 @@ fn collections_become_tables() -> Result<()> {
     }
     check(&lua, &list, vec!["a", "b"], "1=a 2=b")?;
     check(&lua, &list, vec![Some(1), None, Some(3)], "1=1 3=3")?;
-    check(&lua, &list, [1.5, 2.0], "1=1.5 2=2.0")?;
+    check(
+        &lua,
+        &list,
+        [1.5, 2.0],
+        if cfg!(lua_ge_53) {
+            "1=1.5 2=2.0"
+        } else {
+            "1=1.5 2=2"
+        },
+    )?;
     check(&lua, &list, [0u8; 0], "")?;
     check(&lua, &list, &[1, 2][..], "1=1 2=2")?;
     check(&lua, &list, vec![1].into_boxed_slice(), "1=1")?;

@@ -54,8 +54,9 @@ fn a_result_that_does_not_convert_is_an_error() -> Result<()> {
 fn hundreds_of_thousands_of_arguments_and_results_pass() -> Result<()> {
     let lua = Lua::new();
     let f: Function = lua.load("function(...) return ... end").eval()?;
-    let many: Variadic<i64> = (0..300_000).collect();
-    assert_eq!(f.call::<_, Variadic<i64>>(many)?.len(), 300_000);
+    let n = if cfg!(lua_ge_52) { 300_000 } else { 7_000 };
+    let many: Variadic<i64> = (0..n).collect();
+    assert_eq!(f.call::<_, Variadic<i64>>(many)?.len(), n as usize);
     Ok(())
 }
 
@@ -110,7 +111,11 @@ fn a_call_within_a_coroutine_works_and_yields_nowhere() -> Result<()> {
     let (sum, ok, text) = script.call::<_, (i64, bool, String)>(call)?;
     assert_eq!((sum, ok), (2, false));
     assert!(
-        text.contains("attempt to yield across a C-call boundary"),
+        text.contains(if cfg!(feature = "lua51") {
+            "attempt to yield across metamethod/C-call boundary"
+        } else {
+            "attempt to yield across a C-call boundary"
+        }),
         "{text}"
     );
     Ok(())
@@ -326,7 +331,11 @@ fn a_long_name_is_shortened_in_short_src() -> Result<()> {
     assert_eq!(info.source, Some("some long ".repeat(20)));
     assert_eq!(
         info.short_src.as_deref(),
-        Some("[string \"some long some long some long some long some ...\"]")
+        Some(if cfg!(lua_ge_52) {
+            "[string \"some long some long some long some long some ...\"]"
+        } else {
+            "[string \"some long some long some long some long som...\"]"
+        })
     );
     Ok(())
 }
@@ -338,10 +347,19 @@ fn a_dumped_function_loads_again() -> Result<()> {
     let f: Function = lua.load("function(a, b) return a + b end").eval()?;
     for strip in [false, true] {
         let binary = f.dump(strip);
-        assert_eq!(&binary[..4], b"\x1bLua");
+        let signature: &[u8] = if cfg!(feature = "luajit") {
+            b"\x1bLJ"
+        } else {
+            b"\x1bLua"
+        };
+        assert!(binary.starts_with(signature));
         assert_eq!(lua.load(&binary).call::<_, i64>((1, 2))?, 3);
     }
-    assert!(f.dump(true).len() < f.dump(false).len());
+    if cfg!(feature = "lua51") {
+        assert_eq!(f.dump(true), f.dump(false));
+    } else {
+        assert!(f.dump(true).len() < f.dump(false).len());
+    }
     assert!(lua.create_function(|_, ()| Ok(()))?.dump(false).is_empty());
     Ok(())
 }
@@ -377,6 +395,7 @@ fn an_environment_is_found_among_other_upvalues() -> Result<()> {
     Ok(())
 }
 
+#[cfg(lua_ge_52)]
 #[test]
 fn an_environment_that_is_no_table_can_be_replaced() -> Result<()> {
     let lua = Lua::new();
@@ -394,10 +413,17 @@ fn functions_without_globals_have_no_environment() -> Result<()> {
     let lua = Lua::new();
     let rust = lua.create_function(|_, ()| Ok(()))?;
     let print: Function = lua.load("print").eval()?;
+    // Until Lua 5.2 each function of Lua's has one.
+    #[cfg(lua_ge_52)]
     let pure: Function = lua
         .load("local up = {}; return function() return up end")
         .eval()?;
-    for f in [rust, print, pure] {
+    for f in [
+        rust,
+        print,
+        #[cfg(lua_ge_52)]
+        pure,
+    ] {
         assert_eq!(f.environment(), None);
         assert!(!f.set_environment(lua.globals())?);
     }

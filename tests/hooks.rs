@@ -63,11 +63,16 @@ fn calls_and_returns_tell_who() -> Result<()> {
         .exec()?;
     lua.remove_hook();
     let events = take(&events);
+    // Where the code runs protected, the C function that does is the first.
+    let first = events.iter().position(|event| event.contains("main"));
+    let events = &events[first.unwrap()..];
     assert_eq!(events[0], r#"Call None None main Some("c.lua")"#);
     assert_eq!(events[1], r#"Call Some("len") Some("field") C Some("[C]")"#);
     assert_eq!(events[2], r#"Ret Some("len") Some("field") C Some("[C]")"#);
-    assert_eq!(events[3], r#"TailCall None None Lua Some("c.lua")"#);
-    assert_eq!(events[4], r#"Ret None None Lua Some("c.lua")"#);
+    if cfg!(lua_ge_52) {
+        assert_eq!(events[3], r#"TailCall None None Lua Some("c.lua")"#);
+        assert_eq!(events[4], r#"Ret None None Lua Some("c.lua")"#);
+    }
     Ok(())
 }
 
@@ -97,8 +102,7 @@ fn an_error_in_a_hook_leaves_captured_locals_alone() -> Result<()> {
         lua.remove_hook();
         Err(Error::runtime("stop"))
     });
-    lua.load(
-        r#"
+    let code = r#"
         local get, closed
         local ok = pcall(function()
             local a, b, c = "a", "b", "c"
@@ -107,9 +111,13 @@ fn an_error_in_a_hook_leaves_captured_locals_alone() -> Result<()> {
             while true do end
         end)
         assert(not ok and get() == "abc" and closed == "abc")
-        "#,
-    )
-    .exec()
+    "#;
+    let code = if cfg!(lua_ge_54) {
+        code.to_owned()
+    } else {
+        code.replace("local d <close> =", "closed = 'abc' local _ =")
+    };
+    lua.load(code).exec()
 }
 
 #[test]
@@ -166,7 +174,8 @@ fn no_trigger_no_call() -> Result<()> {
 }
 
 fn coroutine<'lua>(lua: &'lua Lua, code: &str) -> Result<Thread<'lua>> {
-    lua.load("return coroutine.create(load(...))").call(code)
+    lua.load("return coroutine.create((loadstring or load)(...))")
+        .call(code)
 }
 
 #[test]

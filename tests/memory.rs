@@ -9,7 +9,10 @@ fn used_memory_follows_the_program() -> Result<()> {
     lua.load("data = ('x'):rep(1000000)").exec()?;
     assert!(lua.used_memory() >= before + 1_000_000);
     lua.load("data = nil").exec()?;
-    lua.gc_collect()?;
+    // Before Lua 5.2 the buffer for it gets smaller by half with each collection.
+    for _ in 0..if cfg!(lua_ge_52) { 1 } else { 6 } {
+        lua.gc_collect()?;
+    }
     assert!(lua.used_memory() < before + 100_000);
     Ok(())
 }
@@ -34,6 +37,8 @@ fn over_the_limit_is_an_error_and_the_instance_lives_on() -> Result<()> {
         Err(Error::MemoryError(text)) => assert!(text.contains("not enough memory"), "{text}"),
         other => panic!("{other:?}"),
     }
+    #[cfg(not(lua_ge_52))]
+    lua.gc_collect()?; // nothing else does it
     lua.load("local ok, e = pcall(string.rep, 'x', 1e7); assert(not ok)")
         .exec()?;
     lua.set_memory_limit(0)?;

@@ -58,7 +58,8 @@ fn globals_outlive_a_collection_and_are_shared() -> Result<()> {
 #[test]
 fn a_safe_instance_loads_no_c_modules() -> Result<()> {
     let lua = Lua::new();
-    lua.load("assert(#package.searchers == 3)").exec()?;
+    lua.load("assert(#(package.searchers or package.loaders) == 3)")
+        .exec()?;
     match lua.load("package.loadlib('x', 'y')").exec() {
         Err(Error::CallbackError { cause, .. }) => {
             let text = "package.loadlib is disabled in safe mode";
@@ -85,14 +86,15 @@ fn opening_the_library_package_again_keeps_c_modules_out() -> Result<()> {
         .exec()?;
     lua.load_from_std_lib(StdLib::PACKAGE)?;
     assert!(lua.load("package.loadlib('x', 'y')").exec().is_err());
-    lua.load("assert(#package.searchers == 3)").exec()
+    lua.load("assert(#(package.searchers or package.loaders) == 3)")
+        .exec()
 }
 
 #[test]
 fn an_unsafe_instance_has_everything() -> Result<()> {
     // SAFETY: the scripts do no harm.
     let lua = unsafe { Lua::unsafe_new() };
-    lua.load("assert(debug and #package.searchers == 4)")
+    lua.load("assert(debug and #(package.searchers or package.loaders) == 4)")
         .exec()?;
     lua.load("local f, text = package.loadlib('x', 'y'); assert(f == nil and text)")
         .exec()?;
@@ -124,6 +126,7 @@ fn panics_pass_pcall_and_xpcall_if_asked_to() {
         "pcall(pcall, fails)",
         "xpcall(fails, function() handled = true end)",
         "pcall(function() local ok = pcall(fails) end)",
+        #[cfg(lua_ge_52)] // nothing yields over a C function before
         "local co = coroutine.wrap(function() pcall(function() coroutine.yield() fails() end) end) co() co()",
     ] {
         let text = panics(|| lua.load(code).exec().unwrap());
@@ -135,18 +138,19 @@ fn panics_pass_pcall_and_xpcall_if_asked_to() {
 #[test]
 fn pcall_that_lets_panics_pass_is_else_as_lua_has_it() -> Result<()> {
     let lua = without_catching();
+    lua.globals().set("yields", cfg!(lua_ge_52))?;
     lua.load(
         r#"
+        local pack = table.pack or function(...) return { n = select('#', ...), ... } end
         local function same(expected, ...)
-            local got = table.pack(...)
+            local got = pack(...)
             assert(expected.n == got.n, expected.n .. " ~= " .. got.n)
             for i = 1, expected.n do assert(expected[i] == got[i], tostring(got[i])) end
         end
-        local pack = table.pack
         same(pack(true, 1, nil), pcall(function() return 1, nil end))
         same(pack(true), pcall(function() end))
         same(pack(false, "x"), pcall(error, "x"))
-        same(pack(false, nil), pcall(error))
+        if _VERSION ~= "Lua 5.5" then same(pack(false, nil), pcall(error)) end
         same(pack(false, "attempt to call a number value"), pcall(1))
         same(pack(true, 3), pcall(math.max, 1, 2, 3))
         same(pack(true, 3), xpcall(math.max, print, 1, 2, 3))
@@ -158,6 +162,7 @@ fn pcall_that_lets_panics_pass_is_else_as_lua_has_it() -> Result<()> {
         _, text = pcall(xpcall, print)
         assert(text:find("function expected"), text)
 
+        if not yields then return end
         local co = coroutine.wrap(function(...) return pcall(coroutine.yield, ...) end)
         same(pack(1, 2), co(1, 2))
         same(pack(true, 5, 6), co(5, 6))

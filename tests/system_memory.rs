@@ -66,8 +66,8 @@ fn a_large_block_is_refused_with_an_error() -> Result<()> {
     let text = vec![b'x'; 2 * LARGE];
     MOST.store(LARGE, Ordering::Relaxed);
     let outcomes = [
-        lua.load("return #string.rep('x', 1 << 22)").exec(),
-        lua.load("local t = {} for i = 1, 1 << 20 do t[i] = i end")
+        lua.load("return #string.rep('x', 2^22)").exec(),
+        lua.load("local t = {} for i = 1, 2^20 do t[i] = i end")
             .exec(),
         lua.create_string(&text).map(drop),
         lua.create_table_with_capacity(LARGE, 0).map(drop),

@@ -246,15 +246,25 @@ fn raw_remove_moves_values_down_for_integers_only() -> Result<()> {
     assert_eq!(list, [2, 3, 4]);
     list.raw_remove(3)?;
     assert_eq!(list, [2, 3]);
-    for position in [0, -1, 3, i64::MIN, i64::MAX] {
+    // Where all numbers are floats, these two are no positions.
+    let extremes: &[i64] = if cfg!(lua_ge_53) {
+        &[i64::MIN, i64::MAX]
+    } else {
+        &[]
+    };
+    for &position in [0, -1, 3].iter().chain(extremes) {
         assert_eq!(
             runtime_error(list.raw_remove(position)),
             "index out of bounds"
         );
     }
     list.raw_remove(1.0)?;
-    assert!(matches!(list.get(1)?, Nil));
-    assert_eq!(list.get::<_, i64>(2)?, 3);
+    if cfg!(lua_ge_53) {
+        assert!(matches!(list.get(1)?, Nil));
+        assert_eq!(list.get::<_, i64>(2)?, 3);
+    } else {
+        assert_eq!(list, [3]);
+    }
     list.set("key", 1)?;
     list.raw_remove("key")?;
     list.raw_remove("missing")?;
@@ -624,7 +634,16 @@ fn chains_of_index_tables_are_followed_to_their_end() -> Result<()> {
         assert!(of_string.contains_key("len")?);
     }
     let looping = table(&lua, "local t = {} return setmetatable(t, {__index = t})");
-    assert!(runtime_error(looping.get::<_, Value>("x")).contains("__index"));
+    let text = if cfg!(any(
+        feature = "lua51",
+        feature = "luajit",
+        feature = "lua52"
+    )) {
+        "loop in gettable"
+    } else {
+        "__index"
+    };
+    assert!(runtime_error(looping.get::<_, Value>("x")).contains(text));
     Ok(())
 }
 

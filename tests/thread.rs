@@ -39,8 +39,9 @@ fn any_number_of_values_passes_both_ways() -> Result<()> {
         .load("function(...) while true do coroutine.yield(...) end end")
         .eval()?;
     let thread = lua.create_thread(echo)?;
-    let many: Variadic<i64> = (0..200_000).collect();
-    assert_eq!(thread.resume::<_, Variadic<i64>>(many)?.len(), 200_000);
+    let n = if cfg!(lua_ge_52) { 200_000 } else { 7_000 };
+    let many: Variadic<i64> = (0..n).collect();
+    assert_eq!(thread.resume::<_, Variadic<i64>>(many)?.len(), n as usize);
     thread.resume::<_, ()>(())?;
     assert_eq!(
         thread.resume::<_, (i64, i64, Option<i64>)>(())?,
@@ -109,8 +110,19 @@ fn an_error_ends_the_coroutine_and_comes_with_its_traceback() -> Result<()> {
 fn an_error_object_that_is_no_string_becomes_text() -> Result<()> {
     let lua = Lua::new();
     for (code, text) in [
+        #[cfg(not(feature = "lua55"))]
         ("error()", "nil"),
-        ("error(12)", "12"),
+        #[cfg(feature = "lua55")]
+        ("error()", "<no error object>"),
+        // Until Lua 5.2 a number is text enough to be given a position.
+        (
+            "error(12)",
+            if cfg!(any(feature = "lua51", feature = "luajit")) {
+                "co:1: 12"
+            } else {
+                "12"
+            },
+        ),
         (
             "error(setmetatable({}, {__tostring = function() return 'TS' end}))",
             "TS",

@@ -110,6 +110,12 @@ fn what_a_type_does_not_have_is_an_error_or_nil() -> Result<()> {
         ("return #empty", "attempt to get length of a Empty value"),
     ] {
         let error = error_of(&lua, code);
+        // Before Lua 5.3 a type has no name in the messages of Lua.
+        let text = if cfg!(not(lua_ge_53)) && text.ends_with(" value") {
+            "(a userdata value)"
+        } else {
+            text
+        };
         assert!(error.contains(text), "{code}: {error}");
     }
     Ok(())
@@ -250,7 +256,12 @@ fn the_name_of_the_type_can_be_changed() -> Result<()> {
     );
     lua.globals().set("named", Named)?;
     let text: String = lua.load("tostring(named)").eval()?;
-    assert!(text.starts_with("Other: "), "{text}");
+    let start = if cfg!(lua_ge_53) {
+        "Other: "
+    } else {
+        "userdata: "
+    };
+    assert!(text.starts_with(start), "{text}");
     Ok(())
 }
 
@@ -402,12 +413,15 @@ fn operators() -> Result<()> {
         assert(x - 1 == "userdata-integer" and 1 - x == "integer-userdata")
         assert(x .. "a" == "joined" and x() == 0 and x(1, nil) == 2)
         assert(x == y and x < y)
-        do local z <close> = x end
-        assert(closed)
-        for k, v in pairs(x) do assert(k == "a" and v == 1) end
         "#,
     )
     .exec()?;
+    #[cfg(lua_ge_54)]
+    lua.load("do local z <close> = x end assert(closed)")
+        .exec()?;
+    #[cfg(any(lua_ge_52, feature = "luajit52"))]
+    lua.load("for k, v in pairs(x) do assert(k == 'a' and v == 1) end")
+        .exec()?;
     let (x, y) = (
         lua.globals().get::<_, Value>("x")?,
         lua.globals().get::<_, Value>("y")?,

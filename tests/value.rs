@@ -17,11 +17,13 @@ fn each_kind_has_its_name() -> Result<()> {
         ("nil", "nil"),
         ("true", "boolean"),
         ("1", "integer"),
+        ("1.5", "number"),
+        #[cfg(lua_ge_53)]
         ("1.0", "number"),
         ("'1'", "string"),
         ("{}", "table"),
         ("print", "function"),
-        ("coroutine.create(print)", "thread"),
+        ("coroutine.create(function() end)", "thread"),
         ("io.stdout", "userdata"),
     ] {
         assert_eq!(eval(&lua, source).type_name(), name);
@@ -49,11 +51,11 @@ fn is_and_as_tell_the_kinds_apart() {
     let (table, function) = (eval(&lua, "{}"), eval(&lua, "print"));
     assert!(table.is_table() && table.as_table().is_some() && table.as_function().is_none());
     assert!(function.is_function() && function.as_function().is_some());
-    let thread = eval(&lua, "coroutine.create(print)");
+    let thread = eval(&lua, "coroutine.create(function() end)");
     assert!(thread.is_thread() && thread.as_thread().is_some());
     let userdata = eval(&lua, "io.stdout");
     assert!(userdata.is_userdata() && userdata.as_userdata().is_some());
-    let string = eval(&lua, "'a\\xff'");
+    let string = eval(&lua, "'a\\255'");
     assert!(string.is_string() && string.as_string().is_some());
     assert_eq!(string.as_str(), None);
     assert_eq!(string.as_string_lossy().as_deref(), Some("a\u{fffd}"));
@@ -90,7 +92,13 @@ fn integers_and_floats_are_not_mixed_up() {
 #[test]
 fn references_have_an_address_of_their_own() {
     let lua = Lua::new();
-    let sources = ["{}", "{}", "print", "coroutine.create(print)", "'text'"];
+    let sources = [
+        "{}",
+        "{}",
+        "print",
+        "coroutine.create(function() end)",
+        "'text'",
+    ];
     let values = sources.map(|source| eval(&lua, source));
     let addresses = BTreeSet::from_iter(values.iter().map(Value::to_pointer));
     assert_eq!(addresses.len(), sources.len());
@@ -142,11 +150,18 @@ fn equals_asks_the_metamethod() -> Result<()> {
     )
     .exec()?;
     let value = |source| eval(&lua, source);
-    assert!(value("yes").equals(value("{}"))?);
     let yes = value("yes");
-    assert!(value("{}").equals(&yes)? && yes.equals(&yes)?);
-    assert!(!value("no").equals(value("yes"))?);
-    assert!(value("yes").equals(value("no"))?);
+    // Before Lua 5.3 both have to have the same metamethod.
+    #[cfg(lua_ge_53)]
+    {
+        assert!(value("yes").equals(value("{}"))?);
+        assert!(value("{}").equals(&yes)?);
+        assert!(!value("no").equals(value("yes"))?);
+        assert!(value("yes").equals(value("no"))?);
+    }
+    assert!(yes.equals(&yes)?);
+    assert!(value("setmetatable({}, getmetatable(yes))").equals(&yes)?);
+    assert!(!value("setmetatable({}, getmetatable(no))").equals(value("no"))?);
     assert!(value("bad").equals(value("bad"))?);
     assert!(!value("{}").equals(value("{}"))?);
     assert!(!value("yes").equals(Value::Integer(1))?);
@@ -205,9 +220,9 @@ fn to_string_reports_what_goes_wrong() {
     assert!(no_string.contains("'__tostring' must return a string"));
     let message =
         "error converting Lua string to &str (invalid utf-8 sequence of 1 bytes from index 0)";
-    assert_eq!(error("'\\xff'"), message);
+    assert_eq!(error("'\\255'"), message);
     assert_eq!(
-        error("setmetatable({}, { __tostring = function() return '\\xff' end })"),
+        error("setmetatable({}, { __tostring = function() return '\\255' end })"),
         message
     );
 }
@@ -219,9 +234,11 @@ fn debug_names_the_variant() -> Result<()> {
         ("nil", "Nil"),
         ("true", "Boolean(true)"),
         ("1", "Integer(1)"),
+        ("1.5", "Number(1.5)"),
+        #[cfg(lua_ge_53)]
         ("1.0", "Number(1)"),
         ("'a'", "String(\"a\")"),
-        ("'\\xff'", "String(b\"\\xff\")"),
+        ("'\\255'", "String(b\"\\xff\")"),
     ] {
         assert_eq!(format!("{:?}", eval(&lua, source)), text);
     }
@@ -278,7 +295,7 @@ fn pretty_debug_never_fails() -> Result<()> {
     let lua = Lua::new();
     lua.globals().set("failure", Error::runtime("boom"))?;
     let odd = "{ setmetatable({}, { __tostring = error, __pairs = error }), failure, \
-        [print] = '\\xff', [failure] = 1, [{}] = coroutine.create(print), [2^53] = 1, [math.huge] = 1 }";
+        [print] = '\\255', [failure] = 1, [{}] = coroutine.create(function() end), [2^53] = 1, [math.huge] = 1 }";
     let text = format!("{:#?}", eval(&lua, odd));
     assert!(text.contains("[2] = RuntimeError(\"boom\")"), "{text}");
     let deep = "local t = {}; for i = 1, 100000 do t = { t } end; return t";
@@ -305,7 +322,8 @@ fn numbers_and_strings_are_coerced_as_lua_does() -> Result<()> {
     assert_eq!(lua.coerce_number(eval(&lua, "'x'"))?, None);
     assert_eq!(lua.coerce_number(Nil)?, None);
     assert_eq!(lua.coerce_string(Value::Integer(3))?.unwrap(), "3");
-    assert_eq!(lua.coerce_string(Value::Number(3.0))?.unwrap(), "3.0");
+    let three = if cfg!(lua_ge_53) { "3.0" } else { "3" };
+    assert_eq!(lua.coerce_string(Value::Number(3.0))?.unwrap(), three);
     assert_eq!(lua.coerce_string(eval(&lua, "'s'"))?.unwrap(), "s");
     assert!(lua.coerce_string(Nil)?.is_none());
     assert!(lua.coerce_string(eval(&lua, "{}"))?.is_none());

@@ -66,8 +66,12 @@ where
         // SAFETY: Lua has just called this function, with room for the values of an operation.
         unsafe { host_close::notice(instance, state) };
         let frame = instance.enter_frame();
-        let body = || catch_unwind(AssertUnwindSafe(|| body(instance.lend(), nargs)));
-        let outcome = instance.memory.unlimited(body);
+        let body = AssertUnwindSafe(|| body(instance.lend(), nargs));
+        let body = || instance.nested(|| Ok(catch_unwind(body)));
+        let outcome = instance
+            .memory
+            .unlimited(body)
+            .unwrap_or_else(|error| Ok(Err(error)));
         // SAFETY: the frame is still that of this function.
         unsafe { instance.bury() };
         drop(frame);

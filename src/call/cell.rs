@@ -108,9 +108,8 @@ unsafe fn new<T>(
     new_value: T,
     uservalues: c_int,
 ) -> Result<()> {
-    let size =
-        mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN);
-    // SAFETY: the memory is large enough for both, whatever `value` skips for alignment.
+    let size = size::<T>();
+    // SAFETY: the memory is large enough.
     unsafe {
         #[cfg(finalizers)]
         let made = super::new_userdata(inner, state, size, uservalues);
@@ -124,13 +123,77 @@ unsafe fn new<T>(
                 return Err(error);
             }
         };
+        fill(inner, userdata, new_value);
+    }
+    Ok(())
+}
+
+/// As [`push`]. If it fails for anything else than a lack of memory, it gives `value` back.
+///
+/// # Safety
+///
+/// As [`push`].
+#[cfg(raising_finalizers)]
+pub(super) unsafe fn try_push<T>(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    value: T,
+    metatable: Slot,
+) -> std::result::Result<(), Option<T>> {
+    // SAFETY: passed on.
+    unsafe {
+        match super::new_userdata(inner, state, size::<T>(), 0) {
+            Ok(userdata) => {
+                fill(inner, userdata, value);
+                adorn(inner, state, metatable).map_err(|_| None)
+            }
+            Err(crate::Error::MemoryError(_)) => {
+                super::drop_unused(inner, state, value);
+                Err(None)
+            }
+            Err(_) => Err(Some(value)),
+        }
+    }
+}
+
+/// As [`push`] without protection, of a value that is taken from `value` when there is a place for it.
+///
+/// # Safety
+///
+/// As [`push`]; may raise.
+#[cfg(raising_finalizers)]
+pub(super) unsafe fn push_raising<T>(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    value: &std::cell::Cell<Option<T>>,
+    metatable: Slot,
+) {
+    // SAFETY: passed on. Setting a metatable does not raise.
+    unsafe {
+        let userdata = engine::lua_newuserdatauv(state, size::<T>(), 0);
+        if let Some(value) = value.take() {
+            fill(inner, userdata, value);
+            inner.slots.push(metatable, state);
+            engine::lua_setmetatable(state, -2);
+        }
+    }
+}
+
+/// How large the cell of a `T` is.
+const fn size<T>() -> usize {
+    mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN)
+}
+
+/// Makes a cell out of the memory at `userdata`.
+unsafe fn fill<T>(inner: &LuaInner, userdata: *mut c_void, new_value: T) {
+    // SAFETY: the memory is large enough for both, whatever `value` skips for alignment.
+    unsafe {
         (userdata as *mut Header).write(Header {
             inner: NonNull::from(inner),
             drop: mem::needs_drop::<T>().then_some(drop_value::<T> as unsafe fn(*mut c_void)),
         });
         value::<T>(userdata).write(new_value);
     }
-    Ok(())
 }
 
 unsafe fn drop_value<T>(userdata: *mut c_void) {
@@ -247,7 +310,11 @@ pub(crate) unsafe fn run_drop(
         unsafe { host_close::notice(inner, state) };
     }
     let frame = inner.enter_frame();
-    inner.memory.unlimited(|| contain(drop));
+    let drop = || inner.memory.unlimited(|| contain(drop));
+    #[cfg(raising_finalizers)]
+    inner.while_finalizing(drop);
+    #[cfg(not(raising_finalizers))]
+    drop();
     mem::drop(frame);
     inner.switch_state(outer);
 }

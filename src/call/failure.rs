@@ -106,12 +106,11 @@ pub(crate) unsafe fn raise(
         engine::lua_settop(state, top);
         let memory = &inner.as_ref().memory;
         let push = || {
-            push_failure(
-                inner.as_ref(),
-                state,
-                with_traceback(inner.as_ref(), state, failure),
-            )
-            .is_ok()
+            let failure = with_traceback(inner.as_ref(), state, failure);
+            #[cfg(raising_finalizers)]
+            return push_or_leave(inner.as_ref(), state, failure);
+            #[cfg(not(raising_finalizers))]
+            push_failure(inner.as_ref(), state, failure).is_ok()
         };
         let push = || {
             catch_unwind(AssertUnwindSafe(push)).unwrap_or_else(|payload| {
@@ -121,9 +120,53 @@ pub(crate) unsafe fn raise(
         };
         let pushed = memory.unlimited(push);
         if !pushed {
+            #[cfg(raising_finalizers)]
+            push_left(inner.as_ref(), state);
+            #[cfg(not(raising_finalizers))]
             raise_no_memory(state);
         }
         engine::lua_error(state)
+    }
+}
+
+/// Pushes `failure` and returns whether it could. If that was for anything else than a lack of memory (calls are nested too
+/// deeply for one more that protects, or, where the collector cannot be kept from running, an error in a finalizer came out of
+/// it), it is left for [`push_left`].
+#[cfg(raising_finalizers)]
+unsafe fn push_or_leave(inner: &LuaInner, state: *mut engine::lua_State, failure: Failure) -> bool {
+    let internals = &inner.internals;
+    // SAFETY: passed on.
+    let push = |failure| unsafe { cell::try_push(inner, state, failure, internals.failure()) };
+    let pushed = match push(failure) {
+        // SAFETY: passed on.
+        Err(Some(failure)) => unsafe { engine::without_collector(state, || push(failure)) },
+        pushed => pushed,
+    };
+    match pushed {
+        Ok(()) => true,
+        Err(left) => {
+            let before = internals.raising.replace(left);
+            drop(before);
+            false
+        }
+    }
+}
+
+/// Pushes the failure that is left without protection; if there is none, raises Lua's own error for a lack of memory.
+///
+/// # Safety
+///
+/// As [`raise`]: nothing is left to drop.
+#[cold]
+#[cfg(raising_finalizers)]
+unsafe fn push_left(inner: &LuaInner, state: *mut engine::lua_State) {
+    let internals = &inner.internals;
+    // SAFETY: passed on; the place is only looked at.
+    unsafe {
+        if (*internals.raising.as_ptr()).is_none() {
+            raise_no_memory(state);
+        }
+        cell::push_raising(inner, state, &internals.raising, internals.failure());
     }
 }
 
@@ -150,6 +193,10 @@ pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
     // SAFETY: passed on. No allocator has that much. LuaJIT would not ask for that much: there ours refuses anything. That of
     // a host has to be taken at its word; the message is always there.
     unsafe {
+        if engine::HANDLES_NO_MEMORY {
+            engine::lua_pushstring(state, engine::NO_MEMORY.as_ptr());
+            engine::lua_error(state)
+        }
         #[cfg(feature = "luajit")]
         {
             use crate::state::memory::Memory;
@@ -163,8 +210,10 @@ pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
             engine::lua_error(state)
         }
         #[cfg(not(feature = "luajit"))]
-        engine::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
-        engine::lua_error(state)
+        {
+            engine::lua_newuserdatauv(state, isize::MAX as usize / 2, 0);
+            engine::lua_error(state)
+        }
     }
 }
 
@@ -238,6 +287,13 @@ fn from_message(status: c_int, message: String) -> Error {
             message,
         },
         engine::LUA_ERRMEM => Error::MemoryError(message),
+        engine::LUA_ERRRUN
+            if engine::HANDLES_NO_MEMORY && message.as_bytes() == engine::NO_MEMORY.to_bytes() =>
+        {
+            Error::MemoryError(message)
+        }
+        #[cfg(any(feature = "lua52", feature = "lua53"))]
+        engine::LUA_ERRGCMM => Error::GarbageCollectorError(message),
         // An error in the message handler is no other kind of error to a caller.
         _ => Error::RuntimeError(message),
     }

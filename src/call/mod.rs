@@ -15,6 +15,8 @@ pub(crate) mod protect;
 pub(crate) mod traceback;
 
 use crate::engine;
+#[cfg(raising_finalizers)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::stack::ensure;
@@ -26,6 +28,9 @@ pub(crate) struct Internals {
     cell: Cell<Option<Slot>>,
     failure: Cell<Option<Slot>>,
     failure_metatable: Cell<*const c_void>,
+    /// A failure on its way: see [`failure::raise`].
+    #[cfg(raising_finalizers)]
+    raising: Cell<Option<failure::Failure>>,
     names: traceback::Names,
 }
 
@@ -35,6 +40,8 @@ impl Internals {
             cell: Cell::new(None),
             failure: Cell::new(None),
             failure_metatable: Cell::new(ptr::null()),
+            #[cfg(raising_finalizers)]
+            raising: Cell::new(None),
             names: traceback::Names::default(),
         }
     }
@@ -69,6 +76,12 @@ impl Internals {
             self.cell.set(Some(inner.slots.take(state)?));
         }
         Ok(())
+    }
+
+    /// Drops what is left: the VM is gone.
+    #[cfg(raising_finalizers)]
+    pub(crate) fn clear(&self) {
+        failure::contain(|| drop(self.raising.take()));
     }
 
     #[inline(always)]
@@ -231,7 +244,7 @@ pub(crate) unsafe fn new_swept_userdata(
 pub(crate) unsafe fn drop_unused<T>(inner: &LuaInner, state: *mut engine::lua_State, value: T) {
     // SAFETY: passed on.
     let check = || unsafe { ensure(inner, state, STACK_RESERVE) };
-    if std::mem::needs_drop::<T>() && !inner.memory.without_limit(check) {
+    if std::mem::needs_drop::<T>() && inner.memory.without_limit(check).is_err() {
         std::mem::forget(value);
         return;
     }
@@ -264,6 +277,27 @@ pub(crate) unsafe fn push_bytes(
         protect(state, 0, 1, |state| {
             engine::lua_pushlstring(state, data, len);
         })
+    }
+}
+
+/// As [`push_bytes`], where the error of some finalizer must not stand in the place of another one.
+///
+/// # Safety
+///
+/// As [`new_userdata`].
+unsafe fn push_lasting(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    bytes: &[u8],
+) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        let pushed = push_bytes(inner, state, bytes);
+        #[cfg(raising_finalizers)]
+        if !matches!(pushed, Ok(()) | Err(Error::MemoryError(_))) {
+            return engine::without_collector(state, || push_bytes(inner, state, bytes));
+        }
+        pushed
     }
 }
 

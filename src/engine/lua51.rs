@@ -1,12 +1,12 @@
 //! Lua 5.1 and LuaJIT: numbers are floats; functions have an environment; a C function is always an object of the
 //! collector; the stack of a thread ends at 8,000 values; C functions cannot be yielded over.
 
-use std::os::raw::{c_int, c_void};
+use std::ffi::CStr;
+use std::os::raw::{c_char, c_int, c_void};
 
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
 /// The LuaJIT that is built from source has ended errors in finalizers where they are raised since 2023. One of the system
 /// may be older.
 pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", feature = "vendored")));
@@ -142,10 +142,41 @@ pub(crate) unsafe fn push_globals(state: *mut lua_State) {
     unsafe { lua_pushvalue(state, LUA_GLOBALSINDEX) }
 }
 
-/// Not told by this Lua.
+/// Whether what `lua_getinfo` has been asked about, with "t", is a tail call. On Lua 5.1 that is a level of its own, which
+/// nothing else is known about; LuaJIT does not tell.
 pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
-    // A tail call is a level of its own, which nothing is known about.
-    debug.event == LUA_HOOKTAILCALL
+    // SAFETY: `lua_getinfo` has filled it in with a literal.
+    unsafe { *debug.what as u8 == b't' }
+}
+
+/// Also of strings, of which there is one for each text.
+#[cfg(feature = "lua51")]
+#[inline(always)]
+pub(crate) unsafe fn lua_topointer(state: *mut lua_State, index: c_int) -> *const c_void {
+    // SAFETY: passed on; on a string, `lua_tolstring` is a plain read.
+    unsafe {
+        if lua_type(state, index) == LUA_TSTRING {
+            return lua_tolstring(state, index, std::ptr::null_mut()) as *const c_void;
+        }
+        ffi::lua_topointer(state, index)
+    }
+}
+
+/// With "S" in the place of "t", which this Lua does not know.
+pub(crate) unsafe fn lua_getinfo(
+    state: *mut lua_State,
+    what: *const c_char,
+    debug: *mut lua_Debug,
+) -> c_int {
+    // SAFETY: passed on, in a C string that is not longer.
+    unsafe {
+        let mut asked = [0; 16];
+        let what = CStr::from_ptr(what).to_bytes();
+        for (to, &from) in asked[..15].iter_mut().zip(what) {
+            *to = if from == b't' { b'S' } else { from } as c_char;
+        }
+        ffi::lua_getinfo(state, asked.as_ptr(), debug)
+    }
 }
 
 /// A reference thread gets its whole stack when it is made. To make the stack of a thread larger that is not running may raise
@@ -159,6 +190,7 @@ pub(crate) const WHOLE_THREADS: bool = true;
 /// # Safety
 ///
 /// May raise.
+#[cfg(feature = "lua51")]
 pub(crate) unsafe fn prepare_whole_thread(state: *mut lua_State, thread: *mut lua_State) {
     // SAFETY: the caller runs protected.
     unsafe {
@@ -173,6 +205,7 @@ pub(crate) unsafe fn prepare_whole_thread(state: *mut lua_State, thread: *mut lu
 /// # Safety
 ///
 /// [`prepare_whole_thread`] has been called for `thread`, and nothing else done with it. `from` is the running state.
+#[cfg(feature = "lua51")]
 pub(crate) unsafe fn make_whole(
     thread: *mut lua_State,
     from: *mut lua_State,
@@ -192,6 +225,7 @@ pub(crate) unsafe fn make_whole(
 }
 
 /// Yields as many nils as its argument says.
+#[cfg(feature = "lua51")]
 unsafe extern "C-unwind" fn fill(state: *mut lua_State) -> c_int {
     // SAFETY: called by Lua, in a coroutine. Nothing here needs a drop.
     unsafe {
@@ -200,6 +234,28 @@ unsafe extern "C-unwind" fn fill(state: *mut lua_State) -> c_int {
         luaL_checkstack(state, height, c"no stack".as_ptr());
         lua_settop(state, height);
         lua_yield(state, height)
+    }
+}
+
+#[cfg(feature = "luajit")]
+pub(crate) unsafe fn prepare_whole_thread(_state: *mut lua_State, _thread: *mut lua_State) {}
+
+/// As for Lua 5.1; but a coroutine cannot yield like any other while a finalizer runs, and after a protected call on a thread
+/// LuaJIT does not run the collector, which would make the stack smaller again.
+#[cfg(feature = "luajit")]
+pub(crate) unsafe fn make_whole(
+    thread: *mut lua_State,
+    _from: *mut lua_State,
+    height: c_int,
+    spare: c_int,
+) -> bool {
+    // SAFETY: a thread that runs nothing.
+    unsafe {
+        let made = call_check(thread, height + spare);
+        if made {
+            lua_settop(thread, height);
+        }
+        made
     }
 }
 
@@ -240,6 +296,12 @@ pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
 ///
 /// `state` is a running state.
 pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
+    // SAFETY: once there has been memory for it, the stack is that large, or there is memory for it again.
+    unsafe { call_check(state, n) && lua_checkstack(state, n) != 0 }
+}
+
+/// Calls `lua_checkstack` in a protected call on `state`, and returns whether that has made room.
+unsafe fn call_check(state: *mut lua_State, n: c_int) -> bool {
     unsafe extern "C-unwind" fn check(state: *mut lua_State) -> c_int {
         // SAFETY: called with the address of a number that is there meanwhile.
         unsafe {
@@ -250,11 +312,11 @@ pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> boo
         }
         0
     }
-    // SAFETY: once there has been memory for it, the stack is that large, or there is memory for it again.
+    // SAFETY: passed on.
     unsafe {
         let mut wanted = n;
         call_bare(state, check, &raw mut wanted as *mut c_void);
-        wanted == 0 && lua_checkstack(state, n) != 0
+        wanted == 0
     }
 }
 
@@ -277,6 +339,15 @@ pub(crate) unsafe fn call_bare(
         }
         status == LUA_OK
     }
+}
+
+/// Runs `body`. This Lua does not tell whether the collector runs by itself, so it goes on to.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn without_collector<R>(_state: *mut lua_State, body: impl FnOnce() -> R) -> R {
+    body()
 }
 
 /// Pushes the environment of the function at `index`, if it is one of Lua's, and returns whether it is.
@@ -322,7 +393,13 @@ pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
     unsafe { lua_setfenv(state, -2) };
 }
 
+#[cfg(feature = "luajit")]
+extern "C-unwind" {
+    pub(crate) fn lua_isyieldable(state: *mut lua_State) -> c_int;
+}
+
 /// Whether `state` may be able to yield: this Lua does not tell more.
+#[cfg(feature = "lua51")]
 pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
     // SAFETY: one value is pushed and popped; every C function has room for it.
     unsafe {

@@ -9,7 +9,6 @@ use std::ptr;
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
 
 /// Makes room for `n` values on the stack of the running `state`, and returns whether there is.
 pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
@@ -60,16 +59,6 @@ pub(crate) unsafe fn lua_pcallk(
 ) -> c_int {
     // SAFETY: passed on.
     unsafe { lua_pcall(state, nargs, nresults, handler) }
-}
-
-pub(crate) unsafe fn lua_yieldk(
-    state: *mut lua_State,
-    nresults: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) -> c_int {
-    // SAFETY: passed on.
-    unsafe { lua_yield(state, nresults) }
 }
 
 pub(crate) unsafe fn lua_compare(state: *mut lua_State, a: c_int, b: c_int, op: c_int) -> c_int {
@@ -290,7 +279,10 @@ pub(crate) unsafe fn lua_getinfo(
 unsafe fn fill(debug: &mut lua_Debug, found: &ffi::lua_Debug, what: &[u8]) {
     if what.contains(&b'n') {
         debug.name = found.name;
-        debug.namewhat = c"".as_ptr();
+        debug.namewhat = match found.name.is_null() {
+            true => c"".as_ptr(),
+            false => c"function".as_ptr(),
+        };
     }
     if what.contains(&b'S') {
         debug.what = found.what;
@@ -419,11 +411,4 @@ pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c
     debug_assert_eq!(n, 1);
     // SAFETY: passed on.
     unsafe { lua_getuservalue(state, index) }
-}
-
-/// May raise.
-pub(crate) unsafe fn lua_setiuservalue(state: *mut lua_State, index: c_int, n: c_int) {
-    debug_assert_eq!(n, 1);
-    // SAFETY: passed on.
-    unsafe { lua_setuservalue(state, index) }
 }

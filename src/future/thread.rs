@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use futures_util::stream::Stream;
 
 use super::{pending_mark, task};
+#[cfg(waits_in_lua)]
+use crate::call::lua_side::LuaSide;
 use crate::call::new_thread;
 use crate::call::protect::resume;
 use crate::engine;
@@ -121,10 +123,16 @@ impl<'lua, R> AsyncThread<'lua, R> {
             let mut held = Held::adopt(state, nargs);
             let this = AsyncThread::new(coroutine(lua)?, None, true);
             let thread = this.state;
-            if !ensure(lua.inner(), thread, nargs + 1) {
-                return Err(Error::StackError);
-            }
+            ensure(lua.inner(), thread, nargs + 1)?;
+            #[cfg(not(waits_in_lua))]
             function.0.push_onto(thread);
+            #[cfg(waits_in_lua)]
+            {
+                lua.reserve_stack()?;
+                function.0.push();
+                LuaSide::body(lua.inner(), state)?;
+                engine::lua_xmove(state, thread, 1);
+            }
             engine::lua_xmove(state, thread, nargs);
             held.release(nargs);
             Ok(this)
@@ -153,7 +161,9 @@ impl<'lua, R> AsyncThread<'lua, R> {
             };
             let _lent = inner.futures.lend(cx.waker());
             let mut nresults = 0;
-            match resume(thread, state, nargs, &mut nresults) {
+            let status = resume(thread, state, nargs, &mut nresults);
+            inner.bury();
+            match status {
                 engine::LUA_OK => Ok(Step::Returned(nresults)),
                 engine::LUA_YIELD => {
                     if nresults == 1 && engine::lua_touserdata(thread, -1) == pending_mark() {
@@ -179,9 +189,7 @@ unsafe fn move_args(lua: &Lua, args: MultiValue, thread: *mut engine::lua_State)
     unsafe {
         let nargs = args.push(lua)?;
         let mut held = Held::adopt(state, nargs);
-        if !ensure(lua.inner(), thread, nargs) {
-            return Err(Error::StackError);
-        }
+        ensure(lua.inner(), thread, nargs)?;
         engine::lua_xmove(state, thread, nargs);
         held.release(nargs);
         Ok(nargs)

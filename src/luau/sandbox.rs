@@ -4,7 +4,7 @@ use std::os::raw::c_int;
 
 use crate::call::protect::protect;
 use crate::engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::stack::{ensure, Held};
 use crate::thread::Thread;
 use crate::Lua;
@@ -89,9 +89,7 @@ impl Thread<'_> {
         // SAFETY: there is room on `thread` for a value, which moves. It is the argument of `protect`; what that leaves on top is
         // held.
         unsafe {
-            if !ensure(lua.inner(), thread, 1) {
-                return Err(Error::StackError);
-            }
+            ensure(lua.inner(), thread, 1)?;
             engine::push_globals(thread);
             if thread != state {
                 engine::lua_xmove(thread, state, 1);
@@ -127,9 +125,7 @@ unsafe fn set_globals(lua: &Lua, thread: *mut engine::lua_State) -> Result<()> {
     unsafe {
         let mut held = Held::adopt(state, 1);
         if thread != state {
-            if !ensure(lua.inner(), thread, 1) {
-                return Err(Error::StackError);
-            }
+            ensure(lua.inner(), thread, 1)?;
             engine::lua_xmove(state, thread, 1);
         }
         held.release(1);

@@ -26,7 +26,7 @@ use crate::call::failure::failure_at;
 use crate::call::new_thread;
 use crate::call::protect::protect;
 use crate::engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::ensure;
 use crate::state::STACK_RESERVE;
@@ -99,9 +99,7 @@ pub(super) fn walk<R>(
     unsafe {
         let state = thread(lua)?;
         let top = Top::new(state);
-        if !ensure(lua.inner(), state, STACK_RESERVE) {
-            return Err(Error::StackError);
-        }
+        ensure(lua.inner(), state, STACK_RESERVE)?;
         root.push();
         engine::lua_xmove(entered.state, state, 1);
         let walk = Walk {
@@ -351,7 +349,7 @@ impl<'w> Place<'w> {
         }
         let inner = self.walk.lua.inner();
         // SAFETY: a thread of the instance, which is open.
-        if !unsafe { ensure(inner, self.state(), 2 * CHUNK + STACK_RESERVE) } {
+        if unsafe { ensure(inner, self.state(), 2 * CHUNK + STACK_RESERVE) }.is_err() {
             return Err(Refused("not enough memory"));
         }
         path.push(address);
@@ -708,7 +706,7 @@ impl<'w> Entries<'w> {
                 engine::lua_pop(walk.state, 1);
             }
             let room = n.checked_mul(2).and_then(|n| n.checked_add(STACK_RESERVE));
-            if room.is_none_or(|room| !ensure(walk.lua.inner(), walk.state, room)) {
+            if room.is_none_or(|room| ensure(walk.lua.inner(), walk.state, room).is_err()) {
                 return Err(Refused("a table is too large for sorting its keys"));
             }
             self.read(n)?;

@@ -34,6 +34,8 @@ pub(super) fn forget_vm(inner: &LuaInner) {
     inner.keys.clear();
     inner.slots.clear();
     inner.types.clear();
+    #[cfg(raising_finalizers)]
+    inner.internals.clear();
     #[cfg(not(feature = "luau"))]
     inner.hooks.clear();
     #[cfg(feature = "luau")]

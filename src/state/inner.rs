@@ -59,6 +59,9 @@ pub(crate) struct LuaInner {
     /// How many calls from Lua into Rust are in progress.
     #[cfg(feature = "serialize")]
     frame: Cell<u32>,
+    /// How many calls from Lua into Rust are in progress.
+    #[cfg(waits_in_lua)]
+    depth: Cell<u32>,
     /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
     infallible_memory: Cell<bool>,
     /// Whether the VM was made, and is closed, by somebody else.
@@ -77,6 +80,9 @@ pub(crate) struct LuaInner {
     pub(crate) unref: UnrefQueue,
     #[cfg(finalizers)]
     pub(crate) late: Late,
+    /// How many destructors of userdata run on behalf of the collector.
+    #[cfg(raising_finalizers)]
+    finalizing: Cell<u32>,
     #[cfg(not(finalizers))]
     pub(crate) remains: Remains,
     pub(crate) internals: Internals,
@@ -107,6 +113,8 @@ impl LuaInner {
             main_state: Cell::new(ptr::null_mut()),
             #[cfg(feature = "serialize")]
             frame: Cell::new(0),
+            #[cfg(waits_in_lua)]
+            depth: Cell::new(0),
             infallible_memory: Cell::new(false),
             hosted: Cell::new(false),
             #[cfg(lua_ge_54)]
@@ -119,6 +127,8 @@ impl LuaInner {
             unref: UnrefQueue::new(),
             #[cfg(finalizers)]
             late: Late::default(),
+            #[cfg(raising_finalizers)]
+            finalizing: Cell::new(0),
             #[cfg(not(finalizers))]
             remains: Remains::default(),
             internals: Internals::new(),
@@ -238,10 +248,47 @@ impl LuaInner {
         Frame(self)
     }
 
+    /// Runs the body of a function that Lua has called, unless too many such calls are in progress. Lua 5.1 counts them for each
+    /// coroutine anew, and LuaJIT does not: the native stack would overflow.
+    #[inline(always)]
+    pub(crate) fn nested<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<R> {
+        #[cfg(waits_in_lua)]
+        {
+            const MOST: u32 = 200;
+            let depth = self.depth.get();
+            if depth >= MOST {
+                return Err(Error::runtime("C stack overflow"));
+            }
+            self.depth.set(depth + 1);
+        }
+        let result = body();
+        #[cfg(waits_in_lua)]
+        self.depth.set(self.depth.get() - 1);
+        result
+    }
+
     /// The state of the main thread, null if the VM is gone.
     #[inline(always)]
     pub(crate) fn main_state(&self) -> *mut engine::lua_State {
         self.main_state.get()
+    }
+
+    /// Whether the collector must not be asked to run: in a destructor that it runs itself, and while the VM is closed.
+    ///
+    /// Lua 5.4 refuses this by itself, and for good reason: each finalizer in the finalizer of another takes C stack, and those
+    /// that there is none left for are lost, with the values that they would drop. While a VM is closed, a collection would run
+    /// all that is left within one finalizer, also what has to be the [last](super::finalize), and Lua 5.3 may never end it.
+    #[cfg(raising_finalizers)]
+    pub(crate) fn refuses_to_collect(&self) -> bool {
+        self.finalizing.get() > 0 || !self.is_alive()
+    }
+
+    /// Runs `drop`, a destructor that the collector runs and that does not panic.
+    #[cfg(raising_finalizers)]
+    pub(crate) fn while_finalizing(&self, drop: impl FnOnce()) {
+        self.finalizing.set(self.finalizing.get() + 1);
+        drop();
+        self.finalizing.set(self.finalizing.get() - 1);
     }
 
     /// Whether small allocations inside Lua can be taken not to fail.

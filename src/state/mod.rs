@@ -119,10 +119,7 @@ impl Lua {
             .and_then(|n| n.checked_add(STACK_RESERVE));
         let n = wanted.ok_or(Error::StackError)?;
         // SAFETY: the running state.
-        match unsafe { ensure(self.inner(), self.state(), n) } {
-            false => Err(Error::StackError),
-            true => Ok(()),
-        }
+        unsafe { ensure(self.inner(), self.state(), n) }
     }
 
     /// Turns this instance into a `'static` reference. It stays open until the program ends, or until

@@ -210,11 +210,57 @@ pub(super) unsafe fn open_base(state: *mut engine::lua_State) {
     }
 }
 
-#[cfg(not(feature = "luau"))]
+/// Opens the library `package` without what loads C modules.
+///
+/// A program may have run before, and must not get hold of that in between. The library opens itself into the table of globals
+/// and that of loaded modules, into tables that it finds there even, and what it makes on the way may run finalizers; so it
+/// does that in a thread with tables of its own.
+#[cfg(not(any(lua_ge_52, feature = "luau")))]
+unsafe extern "C-unwind" fn open_barred_package(state: *mut engine::lua_State) -> c_int {
+    const LOADED: c_int = 1;
+    const THREAD: c_int = 2;
+    const ITS_LOADED: c_int = 3;
+    const PACKAGE: c_int = 4;
+    // SAFETY: called by Lua, with nothing to drop. Between the two places where the table of loaded modules is exchanged nothing
+    // is raised.
+    unsafe {
+        engine::lua_settop(state, 0);
+        engine::luaL_getsubtable(state, engine::LUA_REGISTRYINDEX, engine::LUA_LOADED_TABLE);
+        let thread = engine::lua_newthread(state);
+        engine::lua_createtable(thread, 0, 4);
+        engine::lua_replace(thread, engine::LUA_GLOBALSINDEX);
+        engine::lua_pushcfunction(thread, engine::luaopen_package);
+        engine::lua_createtable(state, 0, 1);
+
+        engine::lua_pushvalue(state, ITS_LOADED);
+        engine::lua_setfield(state, engine::LUA_REGISTRYINDEX, engine::LUA_LOADED_TABLE);
+        let status = engine::lua_pcall(thread, 0, 1, 0);
+        engine::lua_pushvalue(state, LOADED);
+        engine::lua_setfield(state, engine::LUA_REGISTRYINDEX, engine::LUA_LOADED_TABLE);
+
+        engine::lua_xmove(thread, state, 1);
+        if status != engine::LUA_OK {
+            engine::lua_error(state);
+        }
+        bar_c_modules(state);
+        engine::lua_pushvalue(state, LOADED);
+        engine::lua_setfield(state, PACKAGE, c"loaded".as_ptr());
+        for name in [c"require", c"module"] {
+            engine::lua_pushstring(state, name.as_ptr());
+            engine::lua_getfield(thread, engine::LUA_GLOBALSINDEX, name.as_ptr());
+            engine::lua_xmove(thread, state, 1);
+            engine::lua_rawset(state, engine::LUA_GLOBALSINDEX);
+        }
+        debug_assert!(engine::lua_isthread(state, THREAD) != 0);
+    }
+    1
+}
+
 /// Opens the library `package` without what loads C modules.
 ///
 /// A program may have run before, and must not get hold of that in between: `luaopen_package` sets the global `require`, so
 /// the table of globals has no metatable meanwhile.
+#[cfg(lua_ge_52)]
 unsafe extern "C-unwind" fn open_barred_package(state: *mut engine::lua_State) -> c_int {
     // SAFETY: called by Lua, and raises nothing before the metatable is back in its place.
     unsafe {

@@ -45,6 +45,12 @@ pub(super) unsafe extern "C-unwind" fn index(state: *mut engine::lua_State) -> c
                 engine::lua_gettable(state, OWN);
                 1
             }
+            // The function of Lua's around this one goes on.
+            engine::LUA_TBOOLEAN => {
+                engine::lua_pushnil(state);
+                engine::lua_pushboolean(state, 1);
+                2
+            }
             _ if has_methods => {
                 engine::lua_pushnil(state);
                 1
@@ -79,6 +85,10 @@ pub(super) unsafe extern "C-unwind" fn new_index(state: *mut engine::lua_State) 
             engine::LUA_TTABLE => {
                 engine::lua_settable(state, OWN);
                 0
+            }
+            engine::LUA_TBOOLEAN => {
+                engine::lua_pushboolean(state, 1);
+                1
             }
             _ => unknown_field(state, c"attempt to set an unknown field '"),
         }

@@ -199,6 +199,29 @@ impl<'lua> Target<'lua> {
         }
     }
 
+    /// As [`push_closure`](Self::push_closure). The last upvalue is what the type has itself: if that is a function that may
+    /// have to wait where no C function can be yielded over, it is called from Lua.
+    unsafe fn push_around_own(&self, function: engine::lua_CFunction, n: c_int) -> Result<()> {
+        // SAFETY: passed on.
+        unsafe {
+            #[cfg(feature = "luajit")]
+            if engine::lua_type(self.state, -1) == engine::LUA_TFUNCTION {
+                use crate::call::lua_side::LuaSide;
+                let (inner, state) = (self.lua.inner(), self.state);
+                engine::lua_insert(state, -n);
+                engine::lua_pushboolean(state, 1);
+                self.push_closure(function, n)?;
+                engine::lua_insert(state, -2);
+                return if n == 3 {
+                    LuaSide::index(inner, state)
+                } else {
+                    LuaSide::new_index(inner, state)
+                };
+            }
+            self.push_closure(function, n)
+        }
+    }
+
     /// With methods alone, `__index` is their table and no function is called.
     unsafe fn set_index(&self, getters: Vec<Entry<'lua>>, methods: Vec<Entry<'lua>>) -> Result<()> {
         if getters.is_empty() && methods.is_empty() {
@@ -217,7 +240,7 @@ impl<'lua> Target<'lua> {
                     engine::lua_pushnil(self.state);
                 }
                 engine::lua_rotate(self.state, -3, -1);
-                self.push_closure(index::index, 3)?;
+                self.push_around_own(index::index, 3)?;
             } else {
                 engine::lua_pop(self.state, 1);
                 self.push_entries(methods)?;
@@ -234,7 +257,7 @@ impl<'lua> Target<'lua> {
         unsafe {
             self.push_entries(setters)?;
             raw_get(self.lua.inner(), self.state, self.metatable, "__newindex")?;
-            self.push_closure(index::new_index, 2)?;
+            self.push_around_own(index::new_index, 2)?;
             self.set("__newindex")
         }
     }

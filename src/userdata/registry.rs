@@ -300,7 +300,7 @@ macro_rules! registry {
                 self.entries.methods.push(entry::<T>(name, function, push));
             }
 
-            #[cfg(feature = "async")]
+            #[cfg(all(feature = "async", not(any(feature = "lua51", feature = "luau"))))]
             fn add_async_meta_method<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
             where
                 'lua: 's,
@@ -314,7 +314,7 @@ macro_rules! registry {
                 self.entries.meta_methods.push(entry::<T>(name, method, push));
             }
 
-            #[cfg(feature = "async")]
+            #[cfg(all(feature = "async", not(any(feature = "lua51", feature = "luau"))))]
             fn add_async_meta_method_mut<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
             where
                 'lua: 's,
@@ -328,7 +328,7 @@ macro_rules! registry {
                 self.entries.meta_methods.push(entry::<T>(name, method, push));
             }
 
-            #[cfg(feature = "async")]
+            #[cfg(all(feature = "async", not(any(feature = "lua51", feature = "luau"))))]
             fn add_async_meta_function<F, A, FR, R>(&mut self, name: impl AsRef<str>, function: F)
             where
                 F: Fn(&'lua Lua, A) -> FR + MaybeSend + 'static,

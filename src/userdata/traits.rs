@@ -168,7 +168,7 @@ pub trait UserDataMethods<'lua, T> {
         R: IntoLuaMulti<'lua>;
 
     /// Adds a metamethod that reads the value and returns a future. See [`UserDataMethods::add_async_method`].
-    #[cfg(feature = "async")]
+    #[cfg(all(feature = "async", not(any(feature = "lua51", feature = "luau"))))]
     fn add_async_meta_method<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
     where
         'lua: 's,
@@ -179,7 +179,7 @@ pub trait UserDataMethods<'lua, T> {
         R: IntoLuaMulti<'lua>;
 
     /// Adds a metamethod that changes the value and returns a future. See [`UserDataMethods::add_async_method`].
-    #[cfg(feature = "async")]
+    #[cfg(all(feature = "async", not(any(feature = "lua51", feature = "luau"))))]
     fn add_async_meta_method_mut<'s, M, A, MR, R>(&mut self, name: impl AsRef<str>, method: M)
     where
         'lua: 's,
@@ -190,7 +190,7 @@ pub trait UserDataMethods<'lua, T> {
         R: IntoLuaMulti<'lua>;
 
     /// Adds a metamethod as a function that returns a future. See [`UserDataMethods::add_meta_function`].
-    #[cfg(feature = "async")]
+    #[cfg(all(feature = "async", not(any(feature = "lua51", feature = "luau"))))]
     fn add_async_meta_function<F, A, FR, R>(&mut self, name: impl AsRef<str>, function: F)
     where
         F: Fn(&'lua Lua, A) -> FR + MaybeSend + 'static,

@@ -7,6 +7,8 @@ use std::ptr;
 use num_traits::cast;
 
 use super::{LightUserData, Value};
+#[cfg(feature = "luajit")]
+use crate::engine;
 use crate::handle::proxy::Ref;
 use crate::{AnyUserData, Function, Integer, Number, String, Table, Thread};
 
@@ -120,6 +122,23 @@ impl<'lua> Value<'lua> {
     #[inline]
     pub fn is_null(&self) -> bool {
         matches!(self, Value::LightUserData(address) if address.0.is_null())
+    }
+
+    /// Whether this is an object of LuaJIT's library `ffi`. Such a value is a [`Value::UserData`] that has no Rust value.
+    #[cfg(feature = "luajit")]
+    #[doc(hidden)]
+    pub fn is_cdata(&self) -> bool {
+        let Value::UserData(AnyUserData(reference)) = self else {
+            return false;
+        };
+        if reference.lua().inner().state_or_null().is_null() {
+            return false;
+        }
+        // SAFETY: a plain read.
+        unsafe {
+            let (thread, index) = reference.peek();
+            engine::lua_type(thread, index) == engine::LUA_TCDATA
+        }
     }
 
     /// The boolean, if this is one.

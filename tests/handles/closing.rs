@@ -56,7 +56,10 @@ fn drop_function(owner: &Owner, log: &Log, globals: &OwnedTable) -> OwnedFunctio
 
 /// Runs Lua code with nothing but a handle to the globals.
 fn run(globals: &OwnedTable, code: &str) -> Result<()> {
-    let load: Function = globals.get("load")?;
+    let load: Function = match globals.get("loadstring")? {
+        Some(load) => load,
+        None => globals.get("load")?,
+    };
     let chunk: Function = load.call(code)?;
     drop(load);
     chunk.call(())
@@ -145,18 +148,23 @@ fn nothing_closes_in_the_middle_of_lua_code() {
         "setmetatable({}, {__newindex = drop_lua}).x = 1",
         "local _ = setmetatable({}, {__add = drop_lua}) + 1",
         "local _ = setmetatable({}, {__concat = drop_lua}) .. 'x'",
-        "local _ = setmetatable({}, {__eq = drop_lua}) == setmetatable({}, {})",
+        "local m = {__eq = drop_lua} local _ = setmetatable({}, m) == setmetatable({}, m)",
+        #[cfg(any(lua_ge_52, feature = "luajit52"))]
         "local _ = #setmetatable({}, {__len = function() drop_lua() return 0 end})",
         "tostring(setmetatable({}, {__tostring = function() drop_lua() return '' end}))",
+        #[cfg(lua_ge_54)]
         "do local closed <close> = setmetatable({}, {__close = drop_lua}) end",
-        "setmetatable({}, {__gc = drop_lua}); collectgarbage()",
+        with_finalized!("finalized(drop_lua); collectgarbage()"),
         "local t, done = {3, 2, 1}; table.sort(t, function(a, b) if not done then done = true drop_lua() end return a < b end)",
         "local done; for _ in function() if not done then done = true drop_lua() return 1 end end do end",
         "pcall(drop_lua)",
         "pcall(function() drop_lua() error() end)",
         "xpcall(error, function() drop_lua() end)",
+        #[cfg(not(feature = "lua51"))]
         "coroutine.wrap(drop_lua)()",
+        "coroutine.wrap(function() drop_lua() end)()",
         "coroutine.wrap(function() coroutine.wrap(function() drop_lua() coroutine.yield() end)() end)()",
+        #[cfg(lua_ge_54)]
         "local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = drop_lua}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
         "string.gsub('abc', 'a', function() drop_lua() end)",
         "load(function() if drop_lua then drop_lua() drop_lua = nil end end)",
@@ -305,7 +313,11 @@ fn the_instance_ends_while_a_coroutine_is_suspended() {
     let lua = observed(&log);
     lua.globals().set("token", tally.token()).unwrap();
     let body: Function = lua
-        .load("function() local mine <close>, token = setmetatable({}, {__close = print}), token; _G.token = nil; coroutine.yield(1); return token end")
+        .load(if cfg!(lua_ge_54) {
+            "function() local mine <close>, token = setmetatable({}, {__close = print}), token; _G.token = nil; coroutine.yield(1); return token end"
+        } else {
+            "function() local token = token; _G.token = nil; coroutine.yield(1); return token end"
+        })
         .eval()
         .unwrap();
     let thread: OwnedThread = lua.create_thread(body).unwrap().into_owned();
@@ -359,6 +371,7 @@ fn conversions_drop_the_last_lua() {
         let log = Log::default();
         let lua = observed(&log);
         let globals = lua.globals().into_owned();
+        let version: String = globals.get("_VERSION").unwrap();
         let owner = Owner::new(lua);
         OWNER.set(owner.clone());
         match round {
@@ -372,7 +385,7 @@ fn conversions_drop_the_last_lua() {
                     "made after the drop"
                 );
             }
-            4 => assert_eq!(globals.get::<_, DropsToo>("_VERSION").unwrap().0, "Lua 5.4"),
+            4 => assert_eq!(globals.get::<_, DropsToo>("_VERSION").unwrap().0, version),
             _ => {
                 let tostring: OwnedFunction = globals.get("tostring").unwrap();
                 assert_eq!(tostring.call::<_, DropsToo>(7).unwrap().0, "7");
@@ -508,7 +521,7 @@ fn rust_functions_work_in_finalizers_that_run_while_closing() {
         Ok(())
     });
     lua.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({x = 5}, {__gc = finalize})")
+    lua.load(with_finalized!("kept = finalized(finalize, {x = 5})"))
         .exec()
         .unwrap();
     drop(lua);
@@ -626,22 +639,22 @@ fn a_panic_in_what_rust_holds_does_not_stop_the_closing() {
     lua.globals().set("token", tally.token()).unwrap();
     lua.set_app_data(Panics::<1>(panics(), tally.token()));
     lua.set_app_data(Panics::<2>(panics(), tally.token()));
-    let held = Panics::<3>(panics(), tally.token());
     #[cfg(not(feature = "luau"))]
-    lua.set_hook(mlua::HookTriggers::EVERY_LINE, move |_, _| {
-        let _ = &held;
-        Ok(())
-    });
-    #[cfg(feature = "luau")]
-    drop(held);
-    let held = Panics::<4>(panics(), tally.token());
-    #[cfg(not(lua_ge_54))]
-    drop(held);
+    {
+        let held = Panics::<3>(panics(), tally.token());
+        lua.set_hook(mlua::HookTriggers::EVERY_LINE, move |_, _| {
+            let _ = &held;
+            Ok(())
+        });
+    }
     #[cfg(lua_ge_54)]
-    lua.set_warning_function(move |_, _, _| {
-        let _ = &held;
-        Ok(())
-    });
+    {
+        let held = Panics::<4>(panics(), tally.token());
+        lua.set_warning_function(move |_, _, _| {
+            let _ = &held;
+            Ok(())
+        });
+    }
     // Would a panic get out, this drop on unwinding would end the program.
     let message = panic_message(|| {
         let _proxy = handle.upgrade();
@@ -671,17 +684,21 @@ fn a_lua_finalizer_that_fails_does_not_stop_the_closing() {
     let tally = Tally::default();
     let lua = Lua::new();
     lua.globals().set("token", tally.token()).unwrap();
-    lua.load("kept = {}; for i = 1, 5 do kept[i] = setmetatable({}, {__gc = function() error('in __gc') end}) end").exec().unwrap();
+    lua.load(with_finalized!(
+        "kept = {}; for i = 1, 5 do kept[i] = finalized(function() error('in __gc') end) end"
+    ))
+    .exec()
+    .unwrap();
     let fails = lua
         .create_function(|_, ()| Err::<(), _>(Error::runtime("in Rust")))
         .unwrap();
-    lua.load("local f = ...; kept2 = setmetatable({}, {__gc = f})")
+    lua.load(with_finalized!("kept2 = finalized((...))"))
         .call::<_, ()>(fails)
         .unwrap();
     let panics = lua
         .create_function(|_, ()| -> Result<()> { panic!("in a finalizer of Lua's") })
         .unwrap();
-    lua.load("local f = ...; kept3 = setmetatable({}, {__gc = f})")
+    lua.load(with_finalized!("kept3 = finalized((...))"))
         .call::<_, ()>(panics)
         .unwrap();
     let handle = lua.globals().into_owned();

@@ -625,9 +625,14 @@ fn a_panic_crosses_everything_in_lua() {
     for code in [
         "pcall(panics)",
         "xpcall(panics, function(e) return e end)",
+        "coroutine.wrap(function() panics() end)()",
+        "local ok, e = coroutine.resume(coroutine.create(function() panics() end)) error(e)",
+        #[cfg(not(feature = "lua51"))]
         "coroutine.wrap(panics)()",
+        #[cfg(not(feature = "lua51"))]
         "local ok, e = coroutine.resume(coroutine.create(panics)) error(e)",
         "local _ = setmetatable({}, {__index = panics})[1]",
+        #[cfg(lua_ge_54)]
         "local c <close> = setmetatable({}, {__close = panics})",
         "table.sort({3, 2, 1}, panics)",
         "string.gsub('abc', '.', panics)",

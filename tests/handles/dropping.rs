@@ -278,14 +278,19 @@ fn finalizers_of_lua_that_call_rust_drop_and_make_handles() {
             object.set("seen", true)?;
             kept.borrow_mut().push(object.into_owned());
             drop(watched(lua, &tally));
-            Err::<(), _>(Error::RuntimeError("becomes a warning".into()))
+            if cfg!(not(lua_ge_54)) {
+                return Ok(()); // it would come out of the collection
+            }
+            Err(Error::RuntimeError("becomes a warning".into()))
         })
         .unwrap()
     };
     lua.globals().set("finalize", finalize).unwrap();
-    lua.load("for i = 1, 100 do setmetatable({ id = i }, { __gc = finalize }) end")
-        .exec()
-        .unwrap();
+    lua.load(with_finalized!(
+        "for i = 1, 100 do finalized(finalize, { id = i }) end"
+    ))
+    .exec()
+    .unwrap();
     collect(&lua);
     let mut ids: Vec<i32> = kept
         .borrow()
@@ -693,7 +698,7 @@ fn handles_made_while_the_instance_closes_are_dead_from_the_start() {
         .unwrap()
     };
     lua.globals().set("gc", gc).unwrap();
-    lua.load("object = setmetatable({ id = 7 }, { __gc = gc })")
+    lua.load(with_finalized!("object = finalized(gc, { id = 7 })"))
         .exec()
         .unwrap();
     drop(lua);
@@ -720,7 +725,7 @@ fn an_error_and_a_panic_in_a_finalizer_while_the_instance_closes() {
             })
             .unwrap();
         lua.globals().set("gc", gc).unwrap();
-        lua.load("objects = { objects, setmetatable({}, { __gc = gc }) }")
+        lua.load(with_finalized!("objects = { objects, finalized(gc) }"))
             .exec()
             .unwrap();
     }

@@ -5,6 +5,9 @@
 //! its own.
 #![cfg(not(feature = "send"))]
 
+#[macro_use]
+#[path = "../common/mod.rs"]
+mod common;
 mod kit;
 mod scale;
 

@@ -125,6 +125,20 @@ methods_of_a_dead_instance! { lua:
         remove_warning_function Ok(lua.remove_warning_function());
         #[cfg(lua_ge_54)]
         warning Ok(lua.warning("x", false));
+        #[cfg(feature = "luau")]
+        set_compiler Ok(lua.set_compiler(mlua::Compiler::new()));
+        #[cfg(feature = "luau")]
+        create_buffer lua.create_buffer("text");
+        #[cfg(feature = "luau")]
+        sandbox lua.sandbox(true);
+        #[cfg(feature = "luau")]
+        set_interrupt Ok(lua.set_interrupt(|_| Ok(mlua::VmState::Continue)));
+        #[cfg(feature = "luau")]
+        remove_interrupt Ok(lua.remove_interrupt());
+        #[cfg(feature = "luau-jit")]
+        enable_jit Ok(lua.enable_jit(true));
+        #[cfg(all(feature = "luau", feature = "unstable"))]
+        set_vector_metatable Ok(lua.set_vector_metatable(None));
         set_memory_limit lua.set_memory_limit(0);
         used_memory Ok(lua.used_memory());
         // SAFETY: nothing is there to be pushed to or popped from; that is what must be found out.
@@ -206,12 +220,13 @@ fn no_method_of_lua_is_forgotten_above() {
         &mut names,
     );
     assert!(names.len() > 40, "{names:?}");
-    // Those of the next two tests, one that needs no instance, and those that only a module's host calls.
+    // Those of the next two tests, those that need no instance, and those that only a module's host calls.
     let elsewhere = [
         "create_async_function",
         "create_ser_userdata",
         "create_ser_any_userdata",
         "poll_pending",
+        "set_fflag",
         "entrypoint",
         "entrypoint1",
         "skip_memory_check",
@@ -819,7 +834,7 @@ fn a_c_function_finds_its_instance_by_the_state() {
     // SAFETY: see there.
     let function = unsafe { lua.create_c_function(count) }.unwrap();
     lua.globals().set("bump", function).unwrap();
-    lua.load("bump() coroutine.wrap(bump)() bump()")
+    lua.load("bump() coroutine.wrap(function() bump() end)() bump()")
         .exec()
         .unwrap();
     assert_eq!(handle.get::<_, i64>("count").unwrap(), 3);
@@ -933,9 +948,11 @@ fn escape(escaped: &Rc<RefCell<Escaped>>, tally: &Tally) -> OwnedTable {
         Ok(())
     });
     view.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})")
-        .exec()
-        .unwrap();
+    lua.load(with_finalized!(
+        "kept = finalized(function() finalize() end)"
+    ))
+    .exec()
+    .unwrap();
     lua.globals().into_owned()
 }
 
@@ -1086,9 +1103,11 @@ fn borrows_that_escape_while_closing_do_not_dangle() {
         Ok(())
     });
     view.globals().set("finalize", finalize.unwrap()).unwrap();
-    lua.load("kept = setmetatable({}, {__gc = function() finalize() end})")
-        .exec()
-        .unwrap();
+    lua.load(with_finalized!(
+        "kept = finalized(function() finalize() end)"
+    ))
+    .exec()
+    .unwrap();
     drop(lua);
     // A guard is a proxy: nothing is closed yet.
     assert!(handle.is_alive());
