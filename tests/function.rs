@@ -314,14 +314,18 @@ fn info_tells_where_a_function_was_defined() -> Result<()> {
     assert_eq!(info.short_src.as_deref(), Some("here"));
     assert_eq!(
         (info.line_defined, info.last_line_defined),
-        (Some(0), Some(if cfg!(feature = "luajit") { 3 } else { 0 }))
+        match () {
+            _ if cfg!(feature = "luau") => (Some(1), None),
+            _ if cfg!(feature = "luajit") => (Some(0), Some(3)),
+            _ => (Some(0), Some(0)),
+        }
     );
 
     let info = chunk.call::<_, Function>(())?.info();
     assert_eq!(info.what, "Lua");
     assert_eq!(
         (info.line_defined, info.last_line_defined),
-        (Some(1), Some(2))
+        (Some(1), (!cfg!(feature = "luau")).then_some(2))
     );
 
     let info = lua.create_function(|_, ()| Ok(()))?.info();

@@ -501,15 +501,18 @@ mod tests {
         let lua = Lua::new();
         let slots = &lua.inner().slots;
         let (len, room, top) = (slots.len.get(), slots.room.get(), height(&lua));
+        let in_use = slots.in_use();
+        let free = slots.free.replace(NONE);
         let end = NONE - NONE % PER_THREAD;
         slots.len.set(end);
         slots.room.set(end);
         let outcome = take(&lua, 1);
         slots.len.set(len);
         slots.room.set(room);
+        slots.free.set(free);
         assert!(matches!(outcome, Err(Error::MemoryError(_))));
         assert_eq!(height(&lua), top);
-        assert_eq!(slots.in_use(), len as usize);
+        assert_eq!(slots.in_use(), in_use);
         let slot = take(&lua, 2).unwrap();
         assert_eq!(read(&lua, slot), 2);
     }
