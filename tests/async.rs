@@ -394,14 +394,17 @@ impl UserData for Counter {
             pause().await;
             Ok(Counter(n))
         });
+        #[cfg(not(any(feature = "lua51", feature = "luau")))]
         methods.add_async_meta_method(MetaMethod::Call, |_, this, n: i64| async move {
             pause().await;
             Ok(this.0 * n)
         });
+        #[cfg(not(any(feature = "lua51", feature = "luau")))]
         methods.add_async_meta_method(MetaMethod::Index, |_, this, key: String| async move {
             pause().await;
             Ok(format!("{key} of {}", this.0))
         });
+        #[cfg(not(any(feature = "lua51", feature = "luau")))]
         methods.add_async_meta_method_mut(
             "__newindex",
             |_, this, (_, n): (Value, i64)| async move {
@@ -410,6 +413,7 @@ impl UserData for Counter {
                 Ok(())
             },
         );
+        #[cfg(not(any(feature = "lua51", feature = "luau")))]
         methods.add_async_meta_function(MetaMethod::Add, |_, (a, b): (Value, Value)| async move {
             pause().await;
             Ok(format!("{} {}", a.type_name(), b.type_name()))
@@ -427,6 +431,18 @@ fn userdata_have_async_methods_and_operators() -> Result<()> {
     let lua = Lua::new();
     lua.globals()
         .set("Counter", lua.create_proxy::<Counter>()?)?;
+    if cfg!(any(feature = "lua51", feature = "luau")) {
+        // There metamethods cannot be async.
+        let code = "
+            local c = Counter.new(1)
+            c:add(4)
+            c:add(5)
+            return c:get(), c.value
+        ";
+        let found: (i64, i64) = block_on(lua.load(code).eval_async())?;
+        assert_eq!(found, (10, 10));
+        return Ok(());
+    }
     let code = "
         local c = Counter.new(1)
         c:add(4)
