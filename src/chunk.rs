@@ -1,18 +1,25 @@
 //! [`Chunk`]: code on its way into Lua.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString};
+#[cfg(not(feature = "luau"))]
+use std::ffi::CStr;
+use std::ffi::CString;
 use std::io;
+#[cfg(not(feature = "luau"))]
 use std::os::raw::c_char;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-use crate::call::failure::pop_error;
-use crate::call::protect::protect;
+#[cfg(not(feature = "luau"))]
+use crate::call::{failure::pop_error, protect::protect};
+#[cfg(not(feature = "luau"))]
 use crate::engine;
 use crate::error::{Error, ErrorContext, Result};
 use crate::function::Function;
 use crate::handle::proxy::Ref;
+#[cfg(feature = "luau")]
+use crate::luau::Compiler;
+#[cfg(not(feature = "luau"))]
 use crate::stack::Held;
 use crate::state::Entered;
 use crate::table::Table;
@@ -129,6 +136,8 @@ pub struct Chunk<'lua, 'a> {
     name: String,
     env: Result<Option<Table<'lua>>>,
     mode: Option<ChunkMode>,
+    #[cfg(feature = "luau")]
+    compiler: Option<Compiler>,
     source: io::Result<Cow<'a, [u8]>>,
 }
 
@@ -163,6 +172,8 @@ impl Lua {
             name: chunk.name().unwrap_or_else(|| caller.to_string()),
             env: chunk.environment(self),
             mode: chunk.mode(),
+            #[cfg(feature = "luau")]
+            compiler: None,
             source: chunk.source(),
         }
     }
@@ -209,6 +220,13 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
     /// [`ChunkMode::Text`].
     pub fn set_mode(mut self, mode: ChunkMode) -> Self {
         self.mode = Some(mode);
+        self
+    }
+
+    /// Sets what the chunk is compiled with, in place of the compiler of the instance ([`Lua::set_compiler`]).
+    #[cfg(feature = "luau")]
+    pub fn set_compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
         self
     }
 
@@ -301,9 +319,14 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
     ///
     /// As [`Chunk::call`], without running anything.
     pub fn into_function(self) -> Result<Function<'lua>> {
-        let env = self.env?;
-        let source = self.source.map_err(Error::external)?;
-        load(self.lua, &source, &self.name, self.mode, env.as_ref())
+        let env = self.env.as_ref().map_err(Error::clone)?.as_ref();
+        let error = match &self.source {
+            Ok(source) => return self.load(source, env),
+            Err(_) => self.source.err(),
+        };
+        Err(Error::external(
+            error.expect("the source could not be read"),
+        ))
     }
 
     /// The chunk as a function that returns its value, if it is an expression.
@@ -311,34 +334,55 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
         let (Ok(env), Ok(source)) = (&self.env, &self.source) else {
             return None;
         };
-        if self.mode == Some(ChunkMode::Binary) || source.starts_with(engine::LUA_SIGNATURE) {
+        if self.mode == Some(ChunkMode::Binary) || is_binary(source) {
             return None;
         }
         let source = [b"return ", source.as_ref()].concat();
-        load(self.lua, &source, &self.name, self.mode, env.as_ref()).ok()
+        self.load(&source, env.as_ref()).ok()
+    }
+
+    /// Loads `source` in place of the chunk's own.
+    fn load(&self, source: &[u8], env: Option<&Table>) -> Result<Function<'lua>> {
+        let name = CString::new(self.name.as_str())
+            .map_err(|error| Error::runtime(format_args!("invalid name: {error}")))?;
+        #[cfg(feature = "luau")]
+        // SAFETY: few values are pushed. `pop` takes the function.
+        unsafe {
+            let compiler = self.compiler.as_ref();
+            crate::luau::load::push_chunk(self.lua, source, &name, self.mode, env, compiler)?;
+            Ref::pop(self.lua).map(Function)
+        }
+        #[cfg(not(feature = "luau"))]
+        load(self.lua, source, &name, self.mode, env)
     }
 }
 
+#[cfg(not(feature = "luau"))]
+fn is_binary(source: &[u8]) -> bool {
+    source.starts_with(engine::LUA_SIGNATURE)
+}
+#[cfg(feature = "luau")]
+use crate::luau::load::is_bytecode as is_binary;
+
+#[cfg(not(feature = "luau"))]
 fn load<'lua>(
     lua: &'lua Lua,
     source: &[u8],
-    name: &str,
+    name: &CStr,
     mode: Option<ChunkMode>,
     env: Option<&Table>,
 ) -> Result<Function<'lua>> {
-    let name = CString::new(name)
-        .map_err(|error| Error::runtime(format_args!("invalid name: {error}")))?;
     let state = lua.state();
     // SAFETY: few values are pushed, and all are held. `pop` takes the function.
     unsafe {
         let status = if engine::LOADING_RAISES {
             let source = source as *const [u8];
-            let name = name.as_c_str() as *const CStr;
+            let name = name as *const CStr;
             protect(state, 0, 1, |state| {
                 load_buffer(state, &*source, &*name, mode)
             })?
         } else {
-            load_buffer(state, source, &name, mode)
+            load_buffer(state, source, name, mode)
         };
         if status != engine::LUA_OK {
             return Err(pop_error(state, status));
@@ -353,6 +397,7 @@ fn load<'lua>(
     }
 }
 
+#[cfg(not(feature = "luau"))]
 /// Pushes the function that `source` is, or an error object: see the status that it returns.
 ///
 /// # Safety

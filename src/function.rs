@@ -362,8 +362,11 @@ impl<'lua> Function<'lua> {
             len: usize,
             chunk: *mut c_void,
         ) -> c_int {
-            // SAFETY: `chunk` is the vector below, and Lua passes `len` bytes.
+            // SAFETY: `chunk` is the vector below, and Lua passes `len` bytes. Lua 5.5 ends with none, at null.
             unsafe {
+                if len == 0 {
+                    return 0;
+                }
                 (*(chunk as *mut Vec<u8>))
                     .extend_from_slice(std::slice::from_raw_parts(data as *const u8, len))
             };
@@ -376,6 +379,9 @@ impl<'lua> Function<'lua> {
         unsafe {
             self.0.push();
             let _held = Held::adopt(state, 1);
+            if engine::lua_iscfunction(state, -1) != 0 {
+                return chunk;
+            }
             let top = engine::lua_gettop(state);
             engine::lua_dump(
                 state,

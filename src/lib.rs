@@ -67,6 +67,8 @@ mod function;
 #[cfg(feature = "async")]
 mod future;
 mod handle;
+#[cfg(feature = "luau")]
+mod luau;
 mod macros;
 pub mod prelude;
 mod scope;
@@ -95,6 +97,8 @@ pub use crate::handle::owned::{
 pub use crate::handle::RegistryKey;
 #[cfg(feature = "weak-owned")]
 pub use crate::handle::{value::OwnedValue, weak::WeakLua};
+#[cfg(feature = "luau")]
+pub use crate::luau::{Compiler, CoverageInfo, Vector, VmState};
 #[cfg(feature = "module")]
 pub use crate::macros::lua_module;
 #[cfg(feature = "macros")]

@@ -141,7 +141,7 @@ fn what_is_pending_outside_of_a_coroutine_is_an_error_and_dropped() -> Result<()
     lua.globals().set("call", call)?;
     let error = block_on(lua.load("call(wait)").exec_async()).unwrap_err();
     assert!(error.to_string().contains("C-call boundary"));
-    if cfg!(feature = "lua51") {
+    if cfg!(any(feature = "lua51", feature = "luau")) {
         // It does not tell beforehand, so the future is left to the collector.
         lua.gc_collect()?;
         lua.gc_collect()?;
@@ -158,7 +158,7 @@ fn an_error_is_raised_in_lua_and_caught_there() -> Result<()> {
     assert!(error.to_string().contains("oh"));
     assert!(error.to_string().contains("stack traceback"));
     // Nothing yields over `pcall` in Lua 5.1.
-    #[cfg(not(feature = "lua51"))]
+    #[cfg(not(any(feature = "lua51", feature = "luau")))]
     {
         let (ok, error): (bool, Error) = block_on(lua.load("pcall(fail, 'oh')").eval_async())?;
         assert!(!ok);
@@ -247,7 +247,7 @@ fn coroutines_of_lua_get_the_mark_and_can_pass_it_on() -> Result<()> {
     Ok(())
 }
 
-#[cfg(not(feature = "lua51"))]
+#[cfg(not(any(feature = "lua51", feature = "luau")))]
 #[test]
 fn lua_functions_in_between_can_yield() -> Result<()> {
     let lua = lua()?;
@@ -395,29 +395,7 @@ impl UserData for Counter {
             Ok(Counter(n))
         });
         #[cfg(not(any(feature = "lua51", feature = "luau")))]
-        methods.add_async_meta_method(MetaMethod::Call, |_, this, n: i64| async move {
-            pause().await;
-            Ok(this.0 * n)
-        });
-        #[cfg(not(any(feature = "lua51", feature = "luau")))]
-        methods.add_async_meta_method(MetaMethod::Index, |_, this, key: String| async move {
-            pause().await;
-            Ok(format!("{key} of {}", this.0))
-        });
-        #[cfg(not(any(feature = "lua51", feature = "luau")))]
-        methods.add_async_meta_method_mut(
-            "__newindex",
-            |_, this, (_, n): (Value, i64)| async move {
-                pause().await;
-                this.0 = n;
-                Ok(())
-            },
-        );
-        #[cfg(not(any(feature = "lua51", feature = "luau")))]
-        methods.add_async_meta_function(MetaMethod::Add, |_, (a, b): (Value, Value)| async move {
-            pause().await;
-            Ok(format!("{} {}", a.type_name(), b.type_name()))
-        });
+        add_operators(methods);
         methods.add_method("peek", |_, this, ()| Ok(this.0));
     }
 
@@ -426,8 +404,47 @@ impl UserData for Counter {
     }
 }
 
+/// Lua 5.1 and Luau call metamethods in ways that cannot be yielded over.
+#[cfg(not(any(feature = "lua51", feature = "luau")))]
+fn add_operators<'lua, M: UserDataMethods<'lua, Counter>>(methods: &mut M) {
+    methods.add_async_meta_method(MetaMethod::Call, |_, this, n: i64| async move {
+        pause().await;
+        Ok(this.0 * n)
+    });
+    methods.add_async_meta_method(MetaMethod::Index, |_, this, key: String| async move {
+        pause().await;
+        Ok(format!("{key} of {}", this.0))
+    });
+    methods.add_async_meta_method_mut("__newindex", |_, this, (_, n): (Value, i64)| async move {
+        pause().await;
+        this.0 = n;
+        Ok(())
+    });
+    methods.add_async_meta_function(MetaMethod::Add, |_, (a, b): (Value, Value)| async move {
+        pause().await;
+        Ok(format!("{} {}", a.type_name(), b.type_name()))
+    });
+}
+
 #[test]
-fn userdata_have_async_methods_and_operators() -> Result<()> {
+fn userdata_have_async_methods() -> Result<()> {
+    let lua = Lua::new();
+    lua.globals()
+        .set("Counter", lua.create_proxy::<Counter>()?)?;
+    let code = "
+        local c = Counter.new(1)
+        c:add(4)
+        c:add(5)
+        return c:get(), c.value
+    ";
+    let (got, value): (i64, i64) = block_on(lua.load(code).eval_async())?;
+    assert_eq!((got, value), (10, 10));
+    Ok(())
+}
+
+#[cfg(not(any(feature = "lua51", feature = "luau")))]
+#[test]
+fn userdata_have_async_operators() -> Result<()> {
     let lua = Lua::new();
     lua.globals()
         .set("Counter", lua.create_proxy::<Counter>()?)?;

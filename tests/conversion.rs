@@ -185,13 +185,15 @@ fn integers_that_do_not_fit_into_lua_become_floats() -> Result<()> {
     assert_eq!(seen(&lua, 5u128)?, "integer 5");
     if cfg!(lua_ge_53) {
         assert_eq!(seen(&lua, i64::MAX as u64)?, "integer 9223372036854775807");
-        assert_eq!(seen(&lua, 1u64 << 63)?, "float 9.2233720368548e+18");
-        assert_eq!(seen(&lua, i128::MIN)?, "float -1.7014118346047e+38");
+        // Lua 5.5 writes all digits.
+        assert!(seen(&lua, 1u64 << 63)?.starts_with("float 9.22337203685"));
+        assert!(seen(&lua, i128::MIN)?.starts_with("float -1.701411834604"));
         assert_eq!(seen(&lua, 1.0f32)?, "float 1.0");
     } else {
         // There all numbers are floats; `seen` tells those apart that have a fraction.
-        assert_eq!(seen(&lua, i64::MAX as u64)?, "integer 9.2233720368548e+18");
-        assert_eq!(seen(&lua, i128::MIN)?, "integer -1.7014118346047e+38");
+        // Luau writes all digits.
+        assert!(seen(&lua, i64::MAX as u64)?.starts_with("integer 9"));
+        assert!(seen(&lua, i128::MIN)?.starts_with("integer -1"));
         assert_eq!(seen(&lua, 1.0f32)?, "integer 1");
     }
     assert_eq!(seen(&lua, 0.5f64)?, "float 0.5");
@@ -218,7 +220,12 @@ fn text_is_read_from_strings_and_numbers() -> Result<()> {
     assert_eq!(read::<std::string::String>(&lua, "12")?, "12");
     let one = if cfg!(lua_ge_53) { "1.0" } else { "1" };
     assert_eq!(read::<std::string::String>(&lua, "1.0")?, one);
-    assert_eq!(&*read::<Box<str>>(&lua, "2^53")?, "9.007199254741e+15");
+    let large = match () {
+        _ if cfg!(feature = "lua55") => "9007199254740992.0",
+        _ if cfg!(feature = "luau") => "9007199254740992",
+        _ => "9.007199254741e+15",
+    };
+    assert_eq!(&*read::<Box<str>>(&lua, "2^53")?, large);
     assert_eq!(read::<BString>(&lua, "'\\255\\0'")?, b"\xff\0");
     assert_eq!(read::<CString>(&lua, "'abc'")?.as_bytes(), b"abc");
     Ok(())

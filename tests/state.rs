@@ -150,7 +150,7 @@ fn pcall_that_lets_panics_pass_is_else_as_lua_has_it() -> Result<()> {
         same(pack(true, 1, nil), pcall(function() return 1, nil end))
         same(pack(true), pcall(function() end))
         same(pack(false, "x"), pcall(error, "x"))
-        same(pack(false, nil), pcall(error))
+        if _VERSION ~= "Lua 5.5" then same(pack(false, nil), pcall(error)) end
         same(pack(false, "attempt to call a number value"), pcall(1))
         same(pack(true, 3), pcall(math.max, 1, 2, 3))
         same(pack(true, 3), xpcall(math.max, print, 1, 2, 3))

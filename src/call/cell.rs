@@ -133,7 +133,7 @@ unsafe fn new<T>(
 /// # Safety
 ///
 /// As [`push`].
-#[cfg(waits_in_lua)]
+#[cfg(raising_finalizers)]
 pub(super) unsafe fn try_push<T>(
     inner: &LuaInner,
     state: *mut engine::lua_State,
@@ -161,7 +161,7 @@ pub(super) unsafe fn try_push<T>(
 /// # Safety
 ///
 /// As [`push`]; may raise.
-#[cfg(waits_in_lua)]
+#[cfg(raising_finalizers)]
 pub(super) unsafe fn push_raising<T>(
     inner: &LuaInner,
     state: *mut engine::lua_State,
@@ -310,7 +310,11 @@ pub(crate) unsafe fn run_drop(
         unsafe { host_close::notice(inner, state) };
     }
     let frame = inner.enter_frame();
-    inner.memory.unlimited(|| contain(drop));
+    let drop = || inner.memory.unlimited(|| contain(drop));
+    #[cfg(raising_finalizers)]
+    inner.while_finalizing(drop);
+    #[cfg(not(raising_finalizers))]
+    drop();
     mem::drop(frame);
     inner.switch_state(outer);
 }

@@ -107,9 +107,9 @@ pub(crate) unsafe fn raise(
         let memory = &inner.as_ref().memory;
         let push = || {
             let failure = with_traceback(inner.as_ref(), state, failure);
-            #[cfg(waits_in_lua)]
+            #[cfg(raising_finalizers)]
             return push_or_leave(inner.as_ref(), state, failure);
-            #[cfg(not(waits_in_lua))]
+            #[cfg(not(raising_finalizers))]
             push_failure(inner.as_ref(), state, failure).is_ok()
         };
         let push = || {
@@ -120,9 +120,9 @@ pub(crate) unsafe fn raise(
         };
         let pushed = memory.unlimited(push);
         if !pushed {
-            #[cfg(waits_in_lua)]
+            #[cfg(raising_finalizers)]
             push_left(inner.as_ref(), state);
-            #[cfg(not(waits_in_lua))]
+            #[cfg(not(raising_finalizers))]
             raise_no_memory(state);
         }
         engine::lua_error(state)
@@ -130,12 +130,19 @@ pub(crate) unsafe fn raise(
 }
 
 /// Pushes `failure` and returns whether it could. If that was for anything else than a lack of memory (calls are nested too
-/// deeply for one more that protects, or an error in a finalizer came out of it), it is left for [`push_left`].
-#[cfg(waits_in_lua)]
+/// deeply for one more that protects, or, where the collector cannot be kept from running, an error in a finalizer came out of
+/// it), it is left for [`push_left`].
+#[cfg(raising_finalizers)]
 unsafe fn push_or_leave(inner: &LuaInner, state: *mut engine::lua_State, failure: Failure) -> bool {
     let internals = &inner.internals;
     // SAFETY: passed on.
-    match unsafe { cell::try_push(inner, state, failure, internals.failure()) } {
+    let push = |failure| unsafe { cell::try_push(inner, state, failure, internals.failure()) };
+    let pushed = match push(failure) {
+        // SAFETY: passed on.
+        Err(Some(failure)) => unsafe { engine::without_collector(state, || push(failure)) },
+        pushed => pushed,
+    };
+    match pushed {
         Ok(()) => true,
         Err(left) => {
             let before = internals.raising.replace(left);
@@ -151,7 +158,7 @@ unsafe fn push_or_leave(inner: &LuaInner, state: *mut engine::lua_State, failure
 ///
 /// As [`raise`]: nothing is left to drop.
 #[cold]
-#[cfg(waits_in_lua)]
+#[cfg(raising_finalizers)]
 unsafe fn push_left(inner: &LuaInner, state: *mut engine::lua_State) {
     let internals = &inner.internals;
     // SAFETY: passed on; the place is only looked at.
@@ -186,6 +193,10 @@ pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
     // SAFETY: passed on. No allocator has that much. LuaJIT would not ask for that much: there ours refuses anything. That of
     // a host has to be taken at its word; the message is always there.
     unsafe {
+        if engine::HANDLES_NO_MEMORY {
+            engine::lua_pushstring(state, engine::NO_MEMORY.as_ptr());
+            engine::lua_error(state)
+        }
         #[cfg(feature = "luajit")]
         {
             use crate::state::memory::Memory;
@@ -277,6 +288,13 @@ fn from_message(status: c_int, message: String) -> Error {
             message,
         },
         engine::LUA_ERRMEM => Error::MemoryError(message),
+        engine::LUA_ERRRUN
+            if engine::HANDLES_NO_MEMORY && message.as_bytes() == engine::NO_MEMORY.to_bytes() =>
+        {
+            Error::MemoryError(message)
+        }
+        #[cfg(any(feature = "lua52", feature = "lua53"))]
+        engine::LUA_ERRGCMM => Error::GarbageCollectorError(message),
         // An error in the message handler is no other kind of error to a caller.
         _ => Error::RuntimeError(message),
     }

@@ -15,6 +15,8 @@ pub(crate) mod protect;
 pub(crate) mod traceback;
 
 use crate::engine;
+#[cfg(raising_finalizers)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::handle::slots::Slot;
 use crate::stack::ensure;
@@ -27,7 +29,7 @@ pub(crate) struct Internals {
     failure: Cell<Option<Slot>>,
     failure_metatable: Cell<*const c_void>,
     /// A failure on its way: see [`failure::raise`].
-    #[cfg(waits_in_lua)]
+    #[cfg(raising_finalizers)]
     raising: Cell<Option<failure::Failure>>,
     names: traceback::Names,
 }
@@ -38,7 +40,7 @@ impl Internals {
             cell: Cell::new(None),
             failure: Cell::new(None),
             failure_metatable: Cell::new(ptr::null()),
-            #[cfg(waits_in_lua)]
+            #[cfg(raising_finalizers)]
             raising: Cell::new(None),
             names: traceback::Names::default(),
         }
@@ -77,7 +79,7 @@ impl Internals {
     }
 
     /// Drops what is left: the VM is gone.
-    #[cfg(waits_in_lua)]
+    #[cfg(raising_finalizers)]
     pub(crate) fn clear(&self) {
         failure::contain(|| drop(self.raising.take()));
     }
@@ -275,6 +277,27 @@ pub(crate) unsafe fn push_bytes(
         protect(state, 0, 1, |state| {
             engine::lua_pushlstring(state, data, len);
         })
+    }
+}
+
+/// As [`push_bytes`], where the error of some finalizer must not stand in the place of another one.
+///
+/// # Safety
+///
+/// As [`new_userdata`].
+unsafe fn push_lasting(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    bytes: &[u8],
+) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        let pushed = push_bytes(inner, state, bytes);
+        #[cfg(raising_finalizers)]
+        if !matches!(pushed, Ok(()) | Err(Error::MemoryError(_))) {
+            return engine::without_collector(state, || push_bytes(inner, state, bytes));
+        }
+        pushed
     }
 }
 

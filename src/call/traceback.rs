@@ -13,7 +13,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::failure::{failure_at, raise_no_memory};
-use super::{push_bytes, push_key};
+use super::push_key;
 use crate::engine;
 use crate::stack::ensure;
 use crate::state::LuaInner;
@@ -65,16 +65,30 @@ unsafe fn describe(state: *mut engine::lua_State, thread: *mut engine::lua_State
         } else {
             engine::luaL_tolstring(state, 1, &mut len)
         };
+        let plain = engine::lua_gettop(state);
         let message = std::slice::from_raw_parts(data as *const u8, len);
+        if engine::HANDLES_NO_MEMORY && message == engine::NO_MEMORY.to_bytes() {
+            engine::lua_pushvalue(state, 1);
+            return;
+        }
         let inner = inner.as_ref();
         let push = || {
             let (data, len, capacity) = with_message(inner, state, thread, level, message);
-            let pushed = push_bytes(inner, state, std::slice::from_raw_parts(data, len)).is_ok();
+            let pushed = super::push_lasting(inner, state, std::slice::from_raw_parts(data, len));
             drop(Vec::from_raw_parts(data, len, capacity));
             pushed
         };
-        if !inner.memory.unlimited(push) {
-            raise_no_memory(state);
+        match inner.memory.unlimited(push) {
+            Ok(()) => {}
+            Err(failed) => {
+                let no_memory = matches!(failed, crate::Error::MemoryError(_));
+                drop(failed);
+                if no_memory {
+                    raise_no_memory(state);
+                }
+                // Calls are nested too deeply for one more.
+                engine::lua_pushvalue(state, plain);
+            }
         }
     }
 }

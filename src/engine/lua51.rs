@@ -7,7 +7,6 @@ use std::os::raw::{c_char, c_int, c_void};
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
 /// The LuaJIT that is built from source has ended errors in finalizers where they are raised since 2023. One of the system
 /// may be older.
 pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", feature = "vendored")));
@@ -340,6 +339,15 @@ pub(crate) unsafe fn call_bare(
         }
         status == LUA_OK
     }
+}
+
+/// Runs `body`. This Lua does not tell whether the collector runs by itself, so it goes on to.
+///
+/// # Safety
+///
+/// None.
+pub(crate) unsafe fn without_collector<R>(_state: *mut lua_State, body: impl FnOnce() -> R) -> R {
+    body()
 }
 
 /// Pushes the environment of the function at `index`, if it is one of Lua's, and returns whether it is.

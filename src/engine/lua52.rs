@@ -7,7 +7,6 @@ pub(crate) use super::since52::*;
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
 pub(crate) const FINALIZERS_RAISE: bool = true;
 pub(crate) const REF_BITS: u32 = 16;
 
@@ -46,5 +45,53 @@ pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
         let is_main = lua_pushthread(state);
         lua_pop(state, 1);
         c_int::from(is_main == 0)
+    }
+}
+
+/// The field at `n`, which may be any integer.
+#[inline(always)]
+pub(crate) unsafe fn lua_rawgeti(state: *mut lua_State, index: c_int, n: lua_Integer) -> c_int {
+    // SAFETY: passed on. A number is no object of the collector.
+    unsafe {
+        if let Ok(n) = c_int::try_from(n) {
+            lua_rawgeti_(state, index, n);
+            return lua_type(state, -1);
+        }
+        let index = lua_absindex(state, index);
+        lua_pushnumber(state, n as lua_Number);
+        lua_rawget(state, index)
+    }
+}
+
+/// The field at `n`, which may be any integer.
+#[inline(always)]
+pub(crate) unsafe fn lua_rawseti(state: *mut lua_State, index: c_int, n: lua_Integer) {
+    // SAFETY: passed on.
+    unsafe {
+        if let Ok(n) = c_int::try_from(n) {
+            return lua_rawseti_(state, index, n);
+        }
+        let index = lua_absindex(state, index);
+        lua_pushnumber(state, n as lua_Number);
+        lua_insert(state, -2);
+        lua_rawset(state, index)
+    }
+}
+
+/// Without a check of the stack. Needs two free places.
+pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
+    // SAFETY: passed on: the values from `index` on are turned by one step at a time.
+    unsafe {
+        let index = lua_absindex(state, index);
+        if n >= 0 {
+            for _ in 0..n {
+                lua_insert(state, index);
+            }
+        } else {
+            for _ in n..0 {
+                lua_pushvalue(state, index);
+                lua_remove(state, index);
+            }
+        }
     }
 }

@@ -6,7 +6,6 @@ pub(crate) use super::since52::*;
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = false;
 pub(crate) const FINALIZERS_RAISE: bool = true;
 pub(crate) const REF_BITS: u32 = 16;
 

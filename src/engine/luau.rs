@@ -9,8 +9,6 @@ use std::ptr;
 pub(crate) use ffi::*;
 
 pub(crate) const USER_VALUES: c_int = 1;
-pub(crate) const USER_VALUES_ARE_TABLES: bool = true;
-pub(crate) const LOADING_RAISES: bool = false;
 
 /// Makes room for `n` values on the stack of the running `state`, and returns whether there is.
 pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
@@ -61,16 +59,6 @@ pub(crate) unsafe fn lua_pcallk(
 ) -> c_int {
     // SAFETY: passed on.
     unsafe { lua_pcall(state, nargs, nresults, handler) }
-}
-
-pub(crate) unsafe fn lua_yieldk(
-    state: *mut lua_State,
-    nresults: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) -> c_int {
-    // SAFETY: passed on.
-    unsafe { lua_yield(state, nresults) }
 }
 
 pub(crate) unsafe fn lua_compare(state: *mut lua_State, a: c_int, b: c_int, op: c_int) -> c_int {
@@ -177,15 +165,22 @@ pub(crate) unsafe fn lua_isinteger(state: *mut lua_State, index: c_int) -> c_int
     }
 }
 
+/// The 64-bit integer at `index`, as a float if it is too large for an integer of this library.
+pub(crate) unsafe fn integer_at(
+    state: *mut lua_State,
+    index: c_int,
+) -> Result<lua_Integer, lua_Number> {
+    // SAFETY: passed on: a plain read.
+    let integer = unsafe { lua_tointeger64(state, index, ptr::null_mut()) };
+    lua_Integer::try_from(integer).map_err(|_| integer as lua_Number)
+}
+
 /// The length of the value at `index`, with metamethods.
 #[allow(non_snake_case)]
 pub(crate) unsafe fn luaL_len(state: *mut lua_State, index: c_int) -> lua_Integer {
     // SAFETY: passed on.
     unsafe { ffi::luaL_len(state, index) as lua_Integer }
 }
-
-/// What a binary chunk begins with is told by `luaL_isbytecode`; no text begins with this.
-pub(crate) const LUA_SIGNATURE: &[u8] = b"\0";
 
 /// Without a check of the stack. Needs a free place.
 pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
@@ -284,7 +279,10 @@ pub(crate) unsafe fn lua_getinfo(
 unsafe fn fill(debug: &mut lua_Debug, found: &ffi::lua_Debug, what: &[u8]) {
     if what.contains(&b'n') {
         debug.name = found.name;
-        debug.namewhat = c"".as_ptr();
+        debug.namewhat = match found.name.is_null() {
+            true => c"".as_ptr(),
+            false => c"function".as_ptr(),
+        };
     }
     if what.contains(&b'S') {
         debug.what = found.what;
@@ -406,16 +404,6 @@ pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
     }
 }
 
-/// Makes the table on top, which is popped, the environment of the function below it, which was just loaded.
-///
-/// # Safety
-///
-/// There are these values.
-pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
-    // SAFETY: as above.
-    unsafe { lua_setfenv(state, -2) };
-}
-
 pub(crate) const LUA_GCSETPAUSE: c_int = LUA_GCSETGOAL;
 
 /// Luau's userdata have no user values: theirs lie in a table with weak keys, by userdata.
@@ -423,11 +411,4 @@ pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c
     debug_assert_eq!(n, 1);
     // SAFETY: passed on.
     unsafe { lua_getuservalue(state, index) }
-}
-
-/// May raise.
-pub(crate) unsafe fn lua_setiuservalue(state: *mut lua_State, index: c_int, n: c_int) {
-    debug_assert_eq!(n, 1);
-    // SAFETY: passed on.
-    unsafe { lua_setuservalue(state, index) }
 }

@@ -5,15 +5,18 @@
 //! another way, is told by constants that every file defines:
 //!
 //! - [`USER_VALUES`]: how many user values a userdata has.
-//! - [`USER_VALUES_ARE_TABLES`]: whether it takes tables and nil only.
 //! - [`FINALIZERS_RAISE`]: whether an error in a finalizer comes out of whatever call has run the collector. Then no call
 //!   that can run the collector is made without protection, however much memory there is.
 //! - [`LOADING_RAISES`]: whether to load a chunk may raise an error.
 //! - [`REF_BITS`]: how many values a reference thread holds, as a power of two.
 //!
+//! - [`HANDLES_NO_MEMORY`]: whether a message handler is called for a lack of memory, too, after which only the text tells
+//!   what went wrong.
+//!
 //! The `cfg`s that `build.rs` sets tell the rest; they are described there.
 
-#[cfg_attr(any(feature = "lua54", feature = "lua55"), path = "lua54.rs")]
+#[cfg_attr(feature = "lua55", path = "lua55.rs")]
+#[cfg_attr(feature = "lua54", path = "lua54.rs")]
 #[cfg_attr(feature = "lua53", path = "lua53.rs")]
 #[cfg_attr(feature = "lua52", path = "lua52.rs")]
 #[cfg_attr(any(feature = "lua51", feature = "luajit"), path = "lua51.rs")]
@@ -24,6 +27,10 @@ mod current;
 mod since52;
 
 pub(crate) use current::*;
+
+/// The text of Lua's error for a lack of memory.
+pub(crate) const NO_MEMORY: &std::ffi::CStr = c"not enough memory";
+pub(crate) const HANDLES_NO_MEMORY: bool = cfg!(feature = "luau");
 
 /// Defines the continuation of a C function: what Lua calls when a function that was called with `lua_callk` or `lua_pcallk`
 /// has yielded, and is through.

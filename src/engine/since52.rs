@@ -85,6 +85,30 @@ pub(crate) unsafe fn call_bare(
     }
 }
 
+/// Runs `body` while the collector does not run by itself, so that no finalizer runs in there.
+///
+/// # Safety
+///
+/// `state` is a state of an open VM. `body` raises nothing.
+#[cfg(raising_finalizers)]
+pub(crate) unsafe fn without_collector<R>(state: *mut lua_State, body: impl FnOnce() -> R) -> R {
+    struct Restart(*mut lua_State);
+    impl Drop for Restart {
+        fn drop(&mut self) {
+            // SAFETY: the VM is open; this raises nothing.
+            unsafe { lua_gc(self.0, LUA_GCRESTART, 0) };
+        }
+    }
+    // SAFETY: neither request raises.
+    let _restart = unsafe {
+        (lua_gc(state, LUA_GCISRUNNING, 0) != 0).then(|| {
+            lua_gc(state, LUA_GCSTOP, 0);
+            Restart(state)
+        })
+    };
+    body()
+}
+
 /// Pushes the environment of the function at `index`, if it has one, and returns whether it has.
 ///
 /// # Safety

@@ -1,7 +1,7 @@
 //! What an instance knows of its futures.
 
 use std::cell::{Cell, RefCell};
-#[cfg(not(waits_in_lua))]
+#[cfg(not(yields_hide))]
 use std::os::raw::c_void;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Waker};
@@ -25,12 +25,12 @@ pub(crate) struct Futures {
     inside: Cell<bool>,
     waker: Cell<Option<NonNull<Waker>>>,
     metatable: Cell<Option<Slot>>,
-    #[cfg(not(waits_in_lua))]
+    #[cfg(not(yields_hide))]
     metatable_address: Cell<*const c_void>,
     /// The first of all cells, whether there is a future in them or not.
     pub(super) first: Cell<*const Park>,
     /// The cells of coroutines that wait: see [`Park`].
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     pub(super) parked: RefCell<rustc_hash::FxHashMap<*mut engine::lua_State, *const Park>>,
     pub(super) cells: Pool,
     pub(super) coroutines: Pool,
@@ -44,10 +44,10 @@ impl Default for Futures {
             inside: Cell::new(false),
             waker: Cell::new(None),
             metatable: Cell::new(None),
-            #[cfg(not(waits_in_lua))]
+            #[cfg(not(yields_hide))]
             metatable_address: Cell::new(ptr::null()),
             first: Cell::new(ptr::null()),
-            #[cfg(waits_in_lua)]
+            #[cfg(yields_hide)]
             parked: RefCell::default(),
             cells: Pool::default(),
             coroutines: Pool::default(),
@@ -69,7 +69,7 @@ impl Futures {
         // SAFETY: `take` pops the table.
         unsafe {
             make_metatable(state)?;
-            #[cfg(not(waits_in_lua))]
+            #[cfg(not(yields_hide))]
             self.metatable_address.set(engine::lua_topointer(state, -1));
             self.metatable.set(Some(inner.slots.take(state)?));
         }
@@ -80,7 +80,7 @@ impl Futures {
         self.metatable.get().expect("the instance has been opened")
     }
 
-    #[cfg(not(waits_in_lua))]
+    #[cfg(not(yields_hide))]
     pub(super) fn metatable_address(&self) -> *const c_void {
         self.metatable_address.get()
     }

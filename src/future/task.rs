@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::os::raw::c_int;
+use std::os::raw::{c_int, c_void};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::Poll;
@@ -13,10 +13,12 @@ use super::pending_mark;
 use crate::call::callback::{enter, upvalue};
 #[cfg(waits_in_lua)]
 use crate::call::lua_side::{waiting_mark, LuaSide};
-use crate::call::{cell, new_closure, push_table};
+use crate::call::{cell, new_closure};
 use crate::engine;
 use crate::error::{Error, Result};
-#[cfg(not(waits_in_lua))]
+#[cfg(not(lua_ge_53))]
+use crate::handle::slots::Slot;
+#[cfg(not(yields_hide))]
 use crate::stack::ensure;
 use crate::state::LuaInner;
 use crate::value::{FromLuaMulti, IntoLuaMulti};
@@ -190,14 +192,19 @@ type AnyTask = Pin<Box<dyn Advance<'static>>>;
 /// A task that waits.
 struct Waiting {
     task: ManuallyDrop<AnyTask>,
+    /// Dropped after the task, which borrows from it.
+    #[cfg(not(lua_ge_53))]
+    _kept: Option<Kept>,
     #[cfg(feature = "send")]
     home: std::thread::ThreadId,
 }
 
 impl Waiting {
-    fn new(task: AnyTask) -> Waiting {
+    fn new(task: AnyTask, #[cfg(not(lua_ge_53))] kept: Option<Kept>) -> Waiting {
         Waiting {
             task: ManuallyDrop::new(task),
+            #[cfg(not(lua_ge_53))]
+            _kept: kept,
             #[cfg(feature = "send")]
             home: std::thread::current().id(),
         }
@@ -225,13 +232,14 @@ impl Drop for Waiting {
 pub(crate) struct Park {
     waiting: Cell<Option<Waiting>>,
     /// Whether the user value of the cell is the userdata that the future borrows.
+    #[cfg(lua_ge_53)]
     borrows: Cell<bool>,
     inner: NonNull<LuaInner>,
     next: Cell<*const Park>,
     previous: Cell<*const Park>,
     is_linked: Cell<bool>,
     /// The coroutine that waits. Only compared: it may be gone.
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     thread: Cell<*mut engine::lua_State>,
 }
 
@@ -267,7 +275,7 @@ impl Park {
 }
 
 /// Which coroutine waits in which cell: it does not lie where it could be found on the stack.
-#[cfg(waits_in_lua)]
+#[cfg(yields_hide)]
 impl Park {
     /// `thread` waits here from now on.
     fn settle(&self, thread: *mut engine::lua_State) {
@@ -296,7 +304,7 @@ impl Park {
 impl Drop for Park {
     fn drop(&mut self) {
         self.unlink();
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         self.leave();
         drop(self.waiting.take());
     }
@@ -325,35 +333,73 @@ unsafe fn park<'lua>(
         if inner.futures.nobody_waits() {
             return Err(Error::LuaDestroyed);
         }
+        #[cfg(not(lua_ge_53))]
+        let kept = match borrows {
+            true => Some(Kept::new(inner, state)?),
+            false => None,
+        };
         let park = push_cell(inner, state)?;
+        #[cfg(lua_ge_53)]
         if borrows {
-            keep_borrowed(inner, state)?;
+            engine::lua_pushvalue(state, 1);
+            engine::lua_setiuservalue(state, -2, 1);
             (*park).borrows.set(true);
         }
         engine::lua_rotate(state, 1, 1);
         engine::lua_settop(state, 1);
         let task = std::mem::transmute::<Pin<Box<dyn Advance<'lua> + '_>>, AnyTask>(task);
-        (*park).waiting.set(Some(Waiting::new(task)));
-        #[cfg(waits_in_lua)]
+        (*park).waiting.set(Some(Waiting::new(
+            task,
+            #[cfg(not(lua_ge_53))]
+            kept,
+        )));
+        #[cfg(yields_hide)]
         (*park).settle(state);
     }
     Ok(SUSPEND)
 }
 
-/// Makes the userdata at index 1 the user value of the cell on top, or a table that holds it.
-unsafe fn keep_borrowed(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
-    // SAFETY: a C function has room for these values. A fresh table takes its first position without more memory.
-    unsafe {
-        if engine::USER_VALUES_ARE_TABLES {
-            push_table(inner, state, 1, 1)?;
+/// A slot of the userdata that a future borrows, where the cell cannot have it for a user value. It is not collected before
+/// the future is dropped.
+#[cfg(not(lua_ge_53))]
+struct Kept {
+    inner: NonNull<LuaInner>,
+    slot: Slot,
+}
+
+#[cfg(not(lua_ge_53))]
+impl Kept {
+    /// Keeps the userdata at index 1.
+    unsafe fn new(inner: &LuaInner, state: *mut engine::lua_State) -> Result<Kept> {
+        // SAFETY: a C function has room for the value, which `take` pops.
+        unsafe {
             engine::lua_pushvalue(state, 1);
-            engine::lua_rawseti(state, -2, 1);
-        } else {
-            engine::lua_pushvalue(state, 1);
+            Ok(Kept {
+                inner: NonNull::from(inner),
+                slot: inner.slots.take(state)?,
+            })
         }
-        engine::lua_setiuservalue(state, -2, 1);
     }
-    Ok(())
+}
+
+#[cfg(not(lua_ge_53))]
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: the block is there as long as futures are; without a VM there are no slots. Futures are dropped where the VM
+        // can be entered.
+        unsafe {
+            let inner = self.inner.as_ref();
+            if !inner.state_or_null().is_null() {
+                inner.slots.release(self.slot);
+            }
+        }
+    }
+}
+
+/// What the cell at `userdata` holds: in a box, so that it stays where it is when the cell goes.
+unsafe fn park_in(userdata: *mut c_void) -> *const Park {
+    // SAFETY: the caller has made sure that it is such a cell.
+    unsafe { &**cell::value::<Box<Park>>(userdata) }
 }
 
 /// Pushes a cell without a future.
@@ -364,32 +410,38 @@ unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*
         if let Some(slot) = futures.cells.take() {
             inner.slots.push(slot, state);
             inner.slots.release(slot);
-            return Ok(cell::value(engine::lua_touserdata(state, -1)));
+            return Ok(park_in(engine::lua_touserdata(state, -1)));
         }
-        let park = Park {
+        let park = Box::new(Park {
             waiting: Cell::new(None),
+            #[cfg(lua_ge_53)]
             borrows: Cell::new(false),
             inner: NonNull::from(inner),
             next: Cell::new(ptr::null()),
             previous: Cell::new(ptr::null()),
             is_linked: Cell::new(false),
-            #[cfg(waits_in_lua)]
+            #[cfg(yields_hide)]
             thread: Cell::new(ptr::null_mut()),
-        };
+        });
         cell::push_with_user_value(inner, state, park, futures.metatable())?;
-        let park = cell::value::<Park>(engine::lua_touserdata(state, -1));
+        let park = park_in(engine::lua_touserdata(state, -1));
         (*park).link();
         Ok(park)
     }
 }
 
 /// Keeps the cell at index 1, which is empty, for the next future.
-unsafe fn recycle_cell(inner: &LuaInner, state: *mut engine::lua_State, park: &Park) {
+unsafe fn recycle_cell(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    #[cfg_attr(not(lua_ge_53), allow(unused_variables))] park: &Park,
+) {
     if inner.futures.cells.is_full() {
         return;
     }
     // SAFETY: what has pushed the results has left room (see `STACK_RESERVE`); `take` pops the cell.
     unsafe {
+        #[cfg(lua_ge_53)]
         if park.borrows.replace(false) {
             engine::lua_pushnil(state);
             engine::lua_setiuservalue(state, 1, 1);
@@ -425,7 +477,7 @@ unsafe fn go_on_with_cell(state: *mut engine::lua_State) -> c_int {
     unsafe {
         engine::lua_settop(state, 1);
         let userdata = engine::lua_touserdata(state, 1);
-        let park = cell::value::<Park>(userdata);
+        let park = park_in(userdata);
         let outcome = enter(cell::instance(userdata), state, |lua, _| {
             let _inside = lua.inner().futures.enter();
             go_on(lua, &*park)
@@ -436,13 +488,13 @@ unsafe fn go_on_with_cell(state: *mut engine::lua_State) -> c_int {
 
 unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
     let inner = lua.inner();
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     park.leave();
     // The function was cut off by `drop_all`.
     let mut waiting = park.waiting.take().ok_or(Error::LuaDestroyed)?;
     if !waiting.is_home() {
         park.waiting.set(Some(waiting));
-        #[cfg(waits_in_lua)]
+        #[cfg(yields_hide)]
         park.settle(inner.state());
         return Err(Error::runtime(
             "a future that is pending cannot go on in another thread",
@@ -459,7 +511,7 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
         Poll::Pending if inner.futures.nobody_waits() => Err(Error::LuaDestroyed),
         Poll::Pending => {
             park.waiting.set(Some(waiting));
-            #[cfg(waits_in_lua)]
+            #[cfg(yields_hide)]
             park.settle(inner.state());
             Ok(SUSPEND)
         }
@@ -472,7 +524,7 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
 ///
 /// `thread` is a coroutine of the instance, which is open, and is not running.
 pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_State) {
-    #[cfg(waits_in_lua)]
+    #[cfg(yields_hide)]
     {
         let park = inner.futures.parked.borrow_mut().remove(&thread);
         if let Some(park) = park {
@@ -480,7 +532,7 @@ pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_S
             discard(inner, unsafe { (*park).waiting.take() });
         }
     }
-    #[cfg(not(waits_in_lua))]
+    #[cfg(not(yields_hide))]
     // SAFETY: only cells have that metatable. They are at index 1 where a coroutine is suspended by `leave`.
     unsafe {
         if engine::lua_status(thread) != engine::LUA_YIELD
@@ -493,7 +545,7 @@ pub(crate) unsafe fn drop_future_of(inner: &LuaInner, thread: *mut engine::lua_S
         let metatable = engine::lua_topointer(thread, -1);
         engine::lua_pop(thread, 1);
         if metatable == inner.futures.metatable_address() {
-            let park = cell::value::<Park>(engine::lua_touserdata(thread, 1));
+            let park = park_in(engine::lua_touserdata(thread, 1));
             discard(inner, (*park).waiting.take());
         }
     }

@@ -161,7 +161,9 @@ impl<'lua, R> AsyncThread<'lua, R> {
             };
             let _lent = inner.futures.lend(cx.waker());
             let mut nresults = 0;
-            match resume(thread, state, nargs, &mut nresults) {
+            let status = resume(thread, state, nargs, &mut nresults);
+            inner.bury();
+            match status {
                 engine::LUA_OK => Ok(Step::Returned(nresults)),
                 engine::LUA_YIELD => {
                     if nresults == 1 && engine::lua_touserdata(thread, -1) == pending_mark() {
@@ -202,6 +204,8 @@ fn coroutine(lua: &Lua) -> Result<Thread<'_>> {
         while let Some(slot) = inner.futures.coroutines.take() {
             let thread = Thread(Ref::adopt(lua, slot));
             if is_blank(lua, thread.thread()) {
+                #[cfg(feature = "luau")]
+                crate::luau::sandbox::inherit_globals(lua, thread.thread())?;
                 return Ok(thread);
             }
         }

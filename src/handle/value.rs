@@ -35,6 +35,9 @@ pub enum OwnedValue {
     Integer(Integer),
     /// A floating-point number.
     Number(Number),
+    /// A vector.
+    #[cfg(feature = "luau")]
+    Vector(crate::Vector),
     /// A string.
     String(OwnedString),
     /// A table.
@@ -65,6 +68,8 @@ impl Value<'_> {
             Value::LightUserData(p) => OwnedValue::LightUserData(p),
             Value::Integer(i) => OwnedValue::Integer(i),
             Value::Number(n) => OwnedValue::Number(n),
+            #[cfg(feature = "luau")]
+            Value::Vector(v) => OwnedValue::Vector(v),
             Value::String(s) => OwnedValue::String(s.into_owned()),
             Value::Table(t) => OwnedValue::Table(t.into_owned()),
             Value::Function(f) => OwnedValue::Function(f.into_owned()),
@@ -84,6 +89,8 @@ macro_rules! upgraded {
             OwnedValue::LightUserData(p) => Value::LightUserData(*p),
             OwnedValue::Integer(i) => Value::Integer(*i),
             OwnedValue::Number(n) => Value::Number(*n),
+            #[cfg(feature = "luau")]
+            OwnedValue::Vector(v) => Value::Vector(*v),
             OwnedValue::String($handle) => Value::String($upgrade),
             OwnedValue::Table($handle) => Value::Table($upgrade),
             OwnedValue::Function($handle) => Value::Function($upgrade),
@@ -182,7 +189,8 @@ impl IntoLua<'_> for &OwnedValue {
 }
 
 macro_rules! from {
-    ($($From:ty => $Variant:ident,)*) => {$(
+    ($($(#[$meta:meta])* $From:ty => $Variant:ident,)*) => {$(
+        $(#[$meta])*
         impl From<$From> for OwnedValue {
             fn from(value: $From) -> Self {
                 OwnedValue::$Variant(value.into())
@@ -201,6 +209,8 @@ from! {
     u16 => Integer,
     f32 => Number,
     f64 => Number,
+    #[cfg(feature = "luau")]
+    crate::Vector => Vector,
     OwnedString => String,
     OwnedTable => Table,
     OwnedFunction => Function,

@@ -138,6 +138,8 @@ pub(super) fn walk_value<R>(
         Value::Boolean(b) => Node::Boolean(*b),
         Value::Integer(i) => Node::Integer(*i),
         Value::Number(n) => Node::Number(*n),
+        #[cfg(feature = "luau")]
+        Value::Vector(v) => Node::Vector(*v),
         Value::String(s) => Node::String(s.as_bytes()),
         Value::Table(table) => return walk::walk(&table.0, options, f),
         Value::UserData(userdata) => return walk::walk(&userdata.0, options, f),
@@ -236,6 +238,8 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
             Node::Boolean(b) => visitor.visit_bool(b),
             Node::Integer(i) => visitor.visit_i64(i.into()),
             Node::Number(n) => visitor.visit_f64(n),
+            #[cfg(feature = "luau")]
+            Node::Vector(vector) => visit_vector(vector, visitor),
             Node::String(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) => visitor.visit_str(text),
                 Err(_) => visitor.visit_bytes(bytes),
@@ -287,6 +291,8 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self {
             Node::Table(place) => visit_list(place, visitor),
+            #[cfg(feature = "luau")]
+            Node::Vector(vector) => visit_vector(vector, visitor),
             Node::UserData(place) => {
                 from_userdata!(place, Err(self.not_a_table()), |contents| contents
                     .deserialize_seq(visitor))
@@ -437,6 +443,13 @@ impl<'de> MapAccess<'de> for Map<'_> {
 #[cold]
 fn bad_enum() -> Error {
     de::Error::custom("bad enum value")
+}
+
+/// A vector is a list of its components.
+#[cfg(feature = "luau")]
+fn visit_vector<'de, V: Visitor<'de>>(vector: crate::Vector, visitor: V) -> Result<V::Value> {
+    let components = vector.components().iter().copied();
+    visitor.visit_seq(de::value::SeqDeserializer::new(components))
 }
 
 /// A table with one field, the name of a variant with its contents.

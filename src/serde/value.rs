@@ -127,6 +127,8 @@ impl Serialize for Node<'_> {
             Node::Boolean(b) => serializer.serialize_bool(b),
             Node::Integer(i) => serializer.serialize_i64(i.into()),
             Node::Number(n) => serializer.serialize_f64(n),
+            #[cfg(feature = "luau")]
+            Node::Vector(vector) => vector.serialize(serializer),
             Node::String(bytes) => serialize_bytes(bytes, serializer),
             Node::Table(place) if place.is_list() => serialize_list(place, serializer),
             Node::Table(place) => serialize_map(place, serializer),

@@ -70,6 +70,8 @@ pub(super) enum Node<'w> {
     Boolean(bool),
     Integer(Integer),
     Number(Number),
+    #[cfg(feature = "luau")]
+    Vector(crate::Vector),
     String(&'w [u8]),
     Table(Place<'w>),
     UserData(Place<'w>),
@@ -215,6 +217,15 @@ impl<'w> Node<'w> {
                     Node::Integer(engine::lua_tointeger(state, index))
                 }
                 engine::LUA_TNUMBER => Node::Number(engine::lua_tonumber(state, index)),
+                #[cfg(feature = "luau")]
+                engine::LUA_TINTEGER => match engine::integer_at(state, index) {
+                    Ok(i) => Node::Integer(i),
+                    Err(n) => Node::Number(n),
+                },
+                #[cfg(feature = "luau")]
+                engine::LUA_TVECTOR => {
+                    crate::Vector::at(state, index).map_or(Node::Nil, Node::Vector)
+                }
                 engine::LUA_TSTRING => {
                     let mut len = 0;
                     let data = engine::lua_tolstring(state, index, &mut len);
@@ -251,6 +262,8 @@ impl<'w> Node<'w> {
             Node::Boolean(_) => "boolean",
             Node::Integer(_) => "integer",
             Node::Number(_) => "number",
+            #[cfg(feature = "luau")]
+            Node::Vector(_) => "vector",
             Node::String(_) => "string",
             Node::Table(_) => "table",
             Node::UserData(_) => "userdata",

@@ -34,10 +34,12 @@ pub(super) fn forget_vm(inner: &LuaInner) {
     inner.keys.clear();
     inner.slots.clear();
     inner.types.clear();
-    #[cfg(waits_in_lua)]
+    #[cfg(raising_finalizers)]
     inner.internals.clear();
     #[cfg(not(feature = "luau"))]
     inner.hooks.clear();
+    #[cfg(feature = "luau")]
+    inner.luau.clear();
     #[cfg(not(finalizers))]
     inner.remains.clear();
     inner.app_data.clear();

@@ -4,6 +4,8 @@ use std::ffi::CStr;
 use std::os::raw::{c_int, c_void};
 use std::ptr::NonNull;
 
+#[cfg(raising_finalizers)]
+use super::gc;
 use super::stdlib::{self, StdLib};
 #[cfg(lua_ge_54)]
 use super::warning;
@@ -107,6 +109,8 @@ impl Lua {
             #[cfg(waits_in_lua)]
             inner.lua_side.open(inner, state)?;
             protect(state, 0, 0, |state| {
+                #[cfg(raising_finalizers)]
+                gc::install(state);
                 #[cfg(lua_ge_54)]
                 warning::install(state);
                 stdlib::open(state, libs, safe);
@@ -148,7 +152,7 @@ pub(super) unsafe fn set_up(block: NonNull<LuaInner>, state: *mut engine::lua_St
     }
 }
 
-/// Keeps the messages that `lua_resume` pushes before it protects itself.
+/// Keeps the messages that `lua_resume` pushes before it protects itself, and those that are pushed after a protected call.
 ///
 /// To make one of them may take memory, and if there is none Lua jumps to the main thread's protected call, wherever that is,
 /// over all frames in between. To find one that is there takes none.
@@ -160,8 +164,7 @@ unsafe fn keep_messages(state: *mut engine::lua_State) {
     static KEY: u8 = 0;
     const MESSAGES: &[&CStr] = &[
         c"C stack overflow",
-        // What Lua 5.1 makes of an error in a message handler, after the protected call has ended.
-        #[cfg(feature = "lua51")]
+        // What Lua makes of an error in a message handler, after the protected call has ended.
         c"error in error handling",
         c"cannot resume dead coroutine",
         // LuaJIT breaks if it cannot make this one.

@@ -2,6 +2,8 @@
 
 use std::os::raw::c_int;
 
+#[cfg(raising_finalizers)]
+use crate::call::find_inner;
 use crate::call::protect::protect;
 use crate::engine;
 use crate::error::{Error, Result};
@@ -47,6 +49,8 @@ impl Lua {
     ///
     /// What would go over the limit fails with [`Error::MemoryError`].
     ///
+    /// Before Lua 5.4, so may the call of a finalizer, and then it is not called again: the value of a userdata is leaked.
+    ///
     /// # Errors
     ///
     /// [`Error::MemoryLimitNotAvailable`] if the VM was made by somebody else ([`Lua::init_from_ptr`]).
@@ -81,9 +85,13 @@ impl Lua {
     /// What finalizers let go of is collected by the next one. Values of dropped registry keys and handles that were still
     /// waiting for their end are freed first.
     ///
+    /// In a destructor that the collector runs, and while the instance is closed, nothing is collected.
+    ///
     /// # Errors
     ///
-    /// None on this version of Lua: errors in finalizers become warnings.
+    /// An error in a finalizer is the error of this call before Lua 5.4, and of whatever else makes the collector run: on Lua
+    /// 5.2 and 5.3 an [`Error::GarbageCollectorError`]. The collector then stops there; the finalizers that are left run when it
+    /// goes on. Since Lua 5.4 such errors become warnings.
     pub fn gc_collect(&self) -> Result<()> {
         let entered = self.enter();
         self.expire_registry_values();
@@ -149,13 +157,7 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.
         GCMode::from_raw(unsafe {
-            engine::lua_gc(
-                entered.state,
-                engine::LUA_GCINC,
-                pause,
-                step_multiplier,
-                step_size,
-            )
+            engine::gc_inc(entered.state, pause, step_multiplier, step_size)
         })
     }
 
@@ -165,12 +167,7 @@ impl Lua {
         let entered = self.enter();
         // SAFETY: a change of the mode may collect; see `gc`.
         GCMode::from_raw(unsafe {
-            engine::lua_gc(
-                entered.state,
-                engine::LUA_GCGEN,
-                minor_multiplier,
-                major_multiplier,
-            )
+            engine::gc_gen(entered.state, minor_multiplier, major_multiplier)
         })
     }
 
@@ -180,20 +177,70 @@ impl Lua {
 
     fn gc_with(&self, what: c_int, argument: c_int) -> c_int {
         let entered = self.enter();
-        // SAFETY: the collector does not raise: errors in finalizers become warnings.
+        // SAFETY: none of these requests collects, so none raises.
         unsafe { engine::lua_gc(entered.state, what, argument) }
     }
 }
+
+/// What Lua 5.4 answers to a request in a finalizer.
+#[cfg(raising_finalizers)]
+const REFUSED: c_int = -1;
 
 /// Runs the collector. Finalizers run in there, so it has the error handling of any call.
 fn collect<F>(entered: &Entered, body: F) -> Result<c_int>
 where
     F: FnOnce(*mut engine::lua_State) -> c_int + Copy,
 {
+    #[cfg(raising_finalizers)]
+    if entered.lua.inner().refuses_to_collect() {
+        return Ok(REFUSED);
+    }
     // SAFETY: `state` is running (`entered`), and there are three free places.
     unsafe {
         let done = protect(entered.state, 0, 0, body);
         entered.lua.inner().bury();
         done
+    }
+}
+
+/// Puts a `collectgarbage` in the place of the one of the basic library that collects nothing where
+/// [the collector must not be asked to](crate::state::LuaInner::refuses_to_collect).
+///
+/// # Safety
+///
+/// May raise.
+#[cfg(raising_finalizers)]
+pub(super) unsafe fn install(state: *mut engine::lua_State) {
+    const NAME: &std::ffi::CStr = c"collectgarbage";
+    // SAFETY: the caller runs protected.
+    unsafe {
+        engine::lua_getglobal(state, NAME.as_ptr());
+        engine::lua_pushcclosure(state, collectgarbage, 1);
+        engine::lua_setglobal(state, NAME.as_ptr());
+    }
+}
+
+/// The library function `collectgarbage`, around that of Lua's.
+#[cfg(raising_finalizers)]
+unsafe extern "C-unwind" fn collectgarbage(state: *mut engine::lua_State) -> c_int {
+    // SAFETY: entered by Lua; there is nothing to drop. The upvalue is Lua's own function, which takes its arguments from the
+    // same stack.
+    unsafe {
+        let request = engine::luaL_optstring(state, 1, c"collect".as_ptr());
+        let collects = matches!(
+            std::ffi::CStr::from_ptr(request).to_bytes(),
+            b"collect" | b"step"
+        );
+        let refuses = find_inner(state)
+            .as_ref()
+            .is_some_and(|inner| inner.refuses_to_collect());
+        if collects && refuses {
+            engine::lua_pushboolean(state, 0);
+            return 1;
+        }
+        match engine::lua_tocfunction(state, engine::lua_upvalueindex(1)) {
+            Some(collectgarbage) => collectgarbage(state),
+            None => 0,
+        }
     }
 }

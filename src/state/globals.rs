@@ -12,11 +12,19 @@ impl Lua {
     /// Panics if the instance is gone, which takes a reference to it that came out of a handle.
     pub fn globals(&self) -> Table<'_> {
         let _entered = self.enter();
+        #[cfg(feature = "luau")]
+        // SAFETY: `pop_or_panic` takes what is pushed. With sandboxes, each coroutine may have globals of its own.
+        return unsafe {
+            crate::engine::push_globals(_entered.state);
+            Table(Ref::pop_or_panic(self))
+        };
+        #[cfg(not(feature = "luau"))]
         let slot = self
             .inner()
             .globals
             .get()
             .expect("the instance has been opened");
+        #[cfg(not(feature = "luau"))]
         // SAFETY: the instance counts this slot as long as it is open, which it is.
         Table(unsafe { Ref::share(self, slot) })
     }

@@ -80,6 +80,9 @@ pub(crate) struct LuaInner {
     pub(crate) unref: UnrefQueue,
     #[cfg(finalizers)]
     pub(crate) late: Late,
+    /// How many destructors of userdata run on behalf of the collector.
+    #[cfg(raising_finalizers)]
+    finalizing: Cell<u32>,
     #[cfg(not(finalizers))]
     pub(crate) remains: Remains,
     pub(crate) internals: Internals,
@@ -90,6 +93,8 @@ pub(crate) struct LuaInner {
     pub(crate) app_data: AppData,
     #[cfg(not(feature = "luau"))]
     pub(crate) hooks: Hooks,
+    #[cfg(feature = "luau")]
+    pub(crate) luau: crate::luau::LuauState,
     #[cfg(feature = "serialize")]
     pub(crate) serde: crate::serde::SerdeState,
     #[cfg(feature = "async")]
@@ -122,6 +127,8 @@ impl LuaInner {
             unref: UnrefQueue::new(),
             #[cfg(finalizers)]
             late: Late::default(),
+            #[cfg(raising_finalizers)]
+            finalizing: Cell::new(0),
             #[cfg(not(finalizers))]
             remains: Remains::default(),
             internals: Internals::new(),
@@ -132,6 +139,8 @@ impl LuaInner {
             app_data: AppData::default(),
             #[cfg(not(feature = "luau"))]
             hooks: Hooks::default(),
+            #[cfg(feature = "luau")]
+            luau: Default::default(),
             #[cfg(feature = "serialize")]
             serde: Default::default(),
             #[cfg(feature = "async")]
@@ -262,6 +271,24 @@ impl LuaInner {
     #[inline(always)]
     pub(crate) fn main_state(&self) -> *mut engine::lua_State {
         self.main_state.get()
+    }
+
+    /// Whether the collector must not be asked to run: in a destructor that it runs itself, and while the VM is closed.
+    ///
+    /// Lua 5.4 refuses this by itself, and for good reason: each finalizer in the finalizer of another takes C stack, and those
+    /// that there is none left for are lost, with the values that they would drop. While a VM is closed, a collection would run
+    /// all that is left within one finalizer, also what has to be the [last](super::finalize), and Lua 5.3 may never end it.
+    #[cfg(raising_finalizers)]
+    pub(crate) fn refuses_to_collect(&self) -> bool {
+        self.finalizing.get() > 0 || !self.is_alive()
+    }
+
+    /// Runs `drop`, a destructor that the collector runs and that does not panic.
+    #[cfg(raising_finalizers)]
+    pub(crate) fn while_finalizing(&self, drop: impl FnOnce()) {
+        self.finalizing.set(self.finalizing.get() + 1);
+        drop();
+        self.finalizing.set(self.finalizing.get() - 1);
     }
 
     /// Whether small allocations inside Lua can be taken not to fail.

@@ -115,6 +115,12 @@ type Opener = unsafe extern "C-unwind" fn(*mut engine::lua_State) -> c_int;
 const LIBRARIES: &[(StdLib, &CStr, Opener)] = &[
     #[cfg(not(feature = "luau"))]
     (StdLib::PACKAGE, c"package", engine::luaopen_package),
+    #[cfg(feature = "luau")]
+    (
+        StdLib::PACKAGE,
+        c"package",
+        crate::luau::require::open_package,
+    ),
     #[cfg(any(lua_ge_52, feature = "luau"))]
     (StdLib::COROUTINE, c"coroutine", engine::luaopen_coroutine),
     (StdLib::TABLE, c"table", engine::luaopen_table),
@@ -199,6 +205,8 @@ pub(super) unsafe fn open_base(state: *mut engine::lua_State) {
     unsafe {
         engine::luaL_requiref(state, c"_G".as_ptr(), engine::luaopen_base, 1);
         engine::lua_pop(state, 1);
+        #[cfg(feature = "luau")]
+        crate::luau::open(state);
     }
 }
 

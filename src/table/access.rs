@@ -5,7 +5,7 @@ use std::os::raw::c_int;
 use crate::call::failure::pop_error;
 use crate::call::protect::{self, protect};
 use crate::engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
 use crate::stack::Held;
 use crate::state::LuaInner;
@@ -26,6 +26,42 @@ pub(super) unsafe fn has_metatable(state: *mut engine::lua_State, index: c_int) 
         }
         found
     }
+}
+
+/// Whether the table at `index` can be written to.
+///
+/// # Safety
+///
+/// `state` is a state of an open VM with a table at `index`.
+#[inline(always)]
+pub(super) unsafe fn is_writable(state: *mut engine::lua_State, index: c_int) -> bool {
+    #[cfg(feature = "luau")]
+    // SAFETY: a plain read.
+    return unsafe { engine::lua_getreadonly(state, index) == 0 };
+    #[cfg(not(feature = "luau"))]
+    {
+        let _ = (state, index);
+        true
+    }
+}
+
+/// An error if the table at `index` cannot be written to.
+///
+/// # Safety
+///
+/// As [`is_writable`].
+#[inline(always)]
+pub(super) unsafe fn check_writable(state: *mut engine::lua_State, index: c_int) -> Result<()> {
+    // SAFETY: passed on.
+    match unsafe { is_writable(state, index) } {
+        true => Ok(()),
+        false => Err(read_only()),
+    }
+}
+
+#[cold]
+pub(super) fn read_only() -> Error {
+    Error::RuntimeError("attempt to modify a readonly table".to_owned())
 }
 
 /// Whether the table at `index` has a metatable with a field whose name lies in the slot `name`.
@@ -167,6 +203,7 @@ pub(super) unsafe fn raw_set(
 ) -> Result<()> {
     // SAFETY: with memory to be had and a valid key, a raw write does not raise.
     unsafe {
+        check_writable(state, -3)?;
         if inner.infallible_memory() && is_valid_key(state, -2) {
             inner.memory.unfailing(|| engine::lua_rawset(state, -3));
             held.release(2);
@@ -193,6 +230,7 @@ pub(super) unsafe fn raw_set_index(
 ) -> Result<()> {
     // SAFETY: with memory to be had, a raw write does not raise.
     unsafe {
+        check_writable(state, -2)?;
         if inner.infallible_memory() {
             inner.memory.unfailing(|| engine::lua_rawseti(state, -2, i));
             held.release(1);

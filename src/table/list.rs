@@ -24,6 +24,7 @@ impl<'lua> Table<'lua> {
             if access::has_metatable(state, -2) {
                 return access::call_on_copies(state, &mut held, append, 2, 0);
             }
+            access::check_writable(state, -2)?;
             held.release(2);
             raw_append(self, state)
         }
@@ -60,6 +61,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes.
         unsafe {
             let mut held = self.hold_with(state, value)?;
+            access::check_writable(state, -2)?;
             held.release(2);
             raw_append(self, state)
         }
@@ -75,6 +77,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the body holds nothing and leaves the value in place of the table.
         unsafe {
             let mut held = self.hold(state);
+            access::check_writable(state, -1)?;
             held.release(1);
             access::with_memory(self.0.lua().inner(), state, 1, 1, |state| {
                 let last = engine::lua_rawlen(state, -1) as Integer;
@@ -113,6 +116,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the body holds nothing and pops both values.
         unsafe {
             let mut held = self.hold_with(state, value)?;
+            access::check_writable(state, -2)?;
             held.release(2);
             access::with_memory(self.0.lua().inner(), state, 2, 0, |state| {
                 for i in (idx..end).rev() {
@@ -138,6 +142,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: a fixed number of pushes; the body holds nothing and pops both values.
         unsafe {
             let mut held = self.hold_with(state, key)?;
+            access::check_writable(state, -2)?;
             if engine::lua_isinteger(state, -1) == 0 {
                 engine::lua_pushnil(state);
                 held.add(1);

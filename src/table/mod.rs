@@ -331,6 +331,7 @@ impl<'lua> Table<'lua> {
         // and the key just cleared stays valid for `lua_next`.
         unsafe {
             let _held = self.hold(state);
+            access::check_writable(state, -1)?;
             engine::lua_pushnil(state);
             while engine::lua_next(state, -2) != 0 {
                 engine::lua_pop(state, 1);
@@ -407,12 +408,15 @@ impl<'lua> Table<'lua> {
     ///
     /// # Panics
     ///
-    /// Panics if `metatable` belongs to another instance.
+    /// Panics if `metatable` belongs to another instance, and if the table is read-only, as tables of Luau can be.
     pub fn set_metatable(&self, metatable: Option<Table<'lua>>) {
         let state = self.0.state();
-        // SAFETY: a fixed number of pushes; setting a metatable does not raise.
+        // SAFETY: a fixed number of pushes; setting the metatable of a table that can be written to does not raise.
         unsafe {
             let mut held = self.hold(state);
+            if !access::is_writable(state, -1) {
+                panic!("attempt to modify a readonly table");
+            }
             match &metatable {
                 Some(metatable) => metatable.0.push_to(self.0.lua()).expect("metatable"),
                 None => engine::lua_pushnil(state),

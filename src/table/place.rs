@@ -5,7 +5,7 @@
 
 use std::os::raw::c_int;
 
-use super::Table;
+use super::{access, Table};
 use crate::engine;
 use crate::error::Result;
 use crate::handle::slots::Slot;
@@ -203,6 +203,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: see the module's documentation.
         unsafe {
             self.inner().infallible_memory()
+                && access::is_writable(thread, place)
                 && (raw
                     || engine::lua_getmetatable(thread, place) == 0
                     || self.has_no_new_index(thread))

@@ -278,6 +278,10 @@ unsafe fn check_index(state: *mut engine::lua_State, name: &str) -> Result<()> {
             engine::LUA_TSTRING => "string",
             engine::LUA_TLIGHTUSERDATA => "lightuserdata",
             engine::LUA_TTHREAD => "thread",
+            #[cfg(feature = "luau")]
+            engine::LUA_TINTEGER => "integer",
+            #[cfg(feature = "luau")]
+            engine::LUA_TVECTOR => "vector",
             _ => "userdata",
         }
     };

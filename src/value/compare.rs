@@ -9,7 +9,7 @@ use crate::stack::Held;
 use crate::Number;
 
 impl PartialEq for Value<'_> {
-    /// Whether both are the same, without metamethods: strings and numbers by value, all else by identity. An error equals
+    /// Whether both are the same, without metamethods: strings, numbers and vectors by value, all else by identity. An error equals
     /// nothing.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
@@ -21,6 +21,8 @@ impl PartialEq for Value<'_> {
                 *i as Number == *n
             }
             (Value::Number(a), Value::Number(b)) => a == b,
+            #[cfg(feature = "luau")]
+            (Value::Vector(a), Value::Vector(b)) => a == b,
             (Value::String(a), Value::String(b)) => a == b,
             (Value::Table(a), Value::Table(b)) => a.0.is_same(&b.0),
             (Value::Function(a), Value::Function(b)) => a.0.is_same(&b.0),

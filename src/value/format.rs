@@ -31,6 +31,8 @@ impl Value<'_> {
             Value::LightUserData(address) => Ok(format!("lightuserdata: {:p}", address.0)),
             Value::Integer(i) => Ok(i.to_string()),
             Value::Number(n) => Ok(n.to_string()),
+            #[cfg(feature = "luau")]
+            Value::Vector(vector) => Ok(vector.to_string()),
             Value::String(string) => string.to_str().map(str::to_owned),
             Value::Table(_) | Value::Function(_) | Value::Thread(_) | Value::UserData(_) => {
                 self.reference().map_or(Ok(StdString::new()), tostring)
@@ -68,6 +70,8 @@ impl fmt::Debug for Value<'_> {
             Value::LightUserData(address) => write!(f, "{address:?}"),
             Value::Integer(i) => write!(f, "Integer({i})"),
             Value::Number(n) => write!(f, "Number({n})"),
+            #[cfg(feature = "luau")]
+            Value::Vector(vector) => write!(f, "{vector:?}"),
             Value::String(string) => write!(f, "String({string:?})"),
             Value::Table(table) => write!(f, "Table({:?})", table.0),
             Value::Function(function) => write!(f, "Function({:?})", function.0),

@@ -235,9 +235,10 @@ pub trait FromLuaMulti<'lua>: Sized {
 }
 
 /// How many values an `R` is made of, `LUA_MULTRET` for all there are. [`FromLuaMulti::COUNT`] can be any number, since
-/// anybody may set it.
+/// anybody may set it; Lua 5.5 takes no large one.
 pub(crate) const fn wanted<'lua, R: FromLuaMulti<'lua>>() -> c_int {
-    if R::COUNT < 0 {
+    const MOST: c_int = 250;
+    if R::COUNT < 0 || (cfg!(feature = "lua55") && R::COUNT > MOST) {
         engine::LUA_MULTRET
     } else {
         R::COUNT

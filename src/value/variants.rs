@@ -12,6 +12,8 @@ use crate::string::String;
 use crate::table::Table;
 use crate::thread::Thread;
 use crate::userdata::AnyUserData;
+#[cfg(feature = "luau")]
+use crate::Vector;
 use crate::{Integer, Lua, Number};
 
 pub use Value::Nil;
@@ -35,6 +37,9 @@ pub enum Value<'lua> {
     Integer(Integer),
     /// A floating-point number.
     Number(Number),
+    /// A vector.
+    #[cfg(feature = "luau")]
+    Vector(Vector),
     /// A string.
     String(String<'lua>),
     /// A table.
@@ -81,6 +86,8 @@ impl<'lua> Value<'lua> {
                 Value::LightUserData(p) => return push_light(state, p.0),
                 Value::Integer(i) => engine::lua_pushinteger(state, *i),
                 Value::Number(n) => engine::lua_pushnumber(state, *n),
+                #[cfg(feature = "luau")]
+                Value::Vector(v) => v.push(state),
                 Value::String(s) => return s.0.push_to(lua),
                 Value::Table(t) => return t.0.push_to(lua),
                 Value::Function(f) => return f.0.push_to(lua),
@@ -113,6 +120,13 @@ impl<'lua> Value<'lua> {
                     Value::Integer(engine::lua_tointeger(state, index))
                 }
                 engine::LUA_TNUMBER => Value::Number(engine::lua_tonumber(state, index)),
+                #[cfg(feature = "luau")]
+                engine::LUA_TINTEGER => match engine::integer_at(state, index) {
+                    Ok(i) => Value::Integer(i),
+                    Err(n) => Value::Number(n),
+                },
+                #[cfg(feature = "luau")]
+                engine::LUA_TVECTOR => Vector::at(state, index).map_or(Nil, Value::Vector),
                 engine::LUA_TSTRING => Value::String(String(Ref::at(lua, index)?)),
                 engine::LUA_TTABLE => Value::Table(Table(Ref::at(lua, index)?)),
                 engine::LUA_TFUNCTION => Value::Function(Function(Ref::at(lua, index)?)),

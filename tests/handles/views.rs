@@ -125,6 +125,20 @@ methods_of_a_dead_instance! { lua:
         remove_warning_function Ok(lua.remove_warning_function());
         #[cfg(lua_ge_54)]
         warning Ok(lua.warning("x", false));
+        #[cfg(feature = "luau")]
+        set_compiler Ok(lua.set_compiler(mlua::Compiler::new()));
+        #[cfg(feature = "luau")]
+        create_buffer lua.create_buffer("text");
+        #[cfg(feature = "luau")]
+        sandbox lua.sandbox(true);
+        #[cfg(feature = "luau")]
+        set_interrupt Ok(lua.set_interrupt(|_| Ok(mlua::VmState::Continue)));
+        #[cfg(feature = "luau")]
+        remove_interrupt Ok(lua.remove_interrupt());
+        #[cfg(feature = "luau-jit")]
+        enable_jit Ok(lua.enable_jit(true));
+        #[cfg(all(feature = "luau", feature = "unstable"))]
+        set_vector_metatable Ok(lua.set_vector_metatable(None));
         set_memory_limit lua.set_memory_limit(0);
         used_memory Ok(lua.used_memory());
         // SAFETY: nothing is there to be pushed to or popped from; that is what must be found out.
@@ -206,12 +220,13 @@ fn no_method_of_lua_is_forgotten_above() {
         &mut names,
     );
     assert!(names.len() > 40, "{names:?}");
-    // Those of the next two tests, one that needs no instance, and those that only a module's host calls.
+    // Those of the next two tests, those that need no instance, and those that only a module's host calls.
     let elsewhere = [
         "create_async_function",
         "create_ser_userdata",
         "create_ser_any_userdata",
         "poll_pending",
+        "set_fflag",
         "entrypoint",
         "entrypoint1",
         "skip_memory_check",
@@ -1327,7 +1342,8 @@ const METHODS_WITH_USER_CODE: &[Method] = &[
     }),
     ("gc_step", |lua, kills| {
         drop(lua.create_userdata(killed_by_drop(&kills))?);
-        while !lua.gc_step()? {}
+        let weak = lua.weak();
+        while weak.is_alive() && !lua.gc_step()? {}
         Ok(())
     }),
     ("current_thread", |lua, kills| {

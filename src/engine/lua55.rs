@@ -1,0 +1,113 @@
+//! Lua 5.5: as 5.4, but for the seed of a state and the parameters of the collector, which have a request of their own.
+
+use std::os::raw::{c_int, c_void};
+use std::ptr;
+
+pub(crate) use super::since52::*;
+pub(crate) use ffi::*;
+
+pub(crate) const USER_VALUES: c_int = 2;
+pub(crate) const FINALIZERS_RAISE: bool = false;
+pub(crate) const REF_BITS: u32 = 16;
+
+/// Makes a VM with a seed that nobody can know.
+pub(crate) unsafe fn lua_newstate(allocate: lua_Alloc, data: *mut c_void) -> *mut lua_State {
+    // SAFETY: passed on. The seed is made without a state.
+    unsafe { ffi::lua_newstate(allocate, data, luaL_makeseed(ptr::null_mut())) }
+}
+
+/// Requests that the library makes by the numbers of Lua 5.4; none of 5.5 has them.
+pub(crate) const LUA_GCSETPAUSE: c_int = 100;
+pub(crate) const LUA_GCSETSTEPMUL: c_int = 101;
+
+/// As that of Lua 5.4 for requests with no more than one argument.
+pub(crate) unsafe fn lua_gc(state: *mut lua_State, what: c_int, argument: c_int) -> c_int {
+    // SAFETY: passed on, with arguments of the types that each request reads.
+    unsafe {
+        match what {
+            LUA_GCSETPAUSE => set_parameter(state, LUA_GCPPAUSE, argument),
+            LUA_GCSETSTEPMUL => set_parameter(state, LUA_GCPSTEPMUL, argument),
+            LUA_GCSTEP => steps(state, argument),
+            _ => ffi::lua_gc(state, what),
+        }
+    }
+}
+
+/// Performs as many steps as `kbytes` take, one at the least; returns 1 if that has finished a cycle. To Lua 5.5 a step is a
+/// step, however much is asked for.
+unsafe fn steps(state: *mut lua_State, kbytes: c_int) -> c_int {
+    const ONE: usize = 0;
+    // SAFETY: passed on. A negative value reads a parameter.
+    unsafe {
+        let size = ffi::lua_gc(state, LUA_GCPARAM, LUA_GCPSTEPSIZE, -1).max(1);
+        let count = i64::from(kbytes) * 1024 / i64::from(size);
+        for _ in 0..count.max(1) {
+            if ffi::lua_gc(state, LUA_GCSTEP, ONE) == 1 {
+                return 1;
+            }
+        }
+        0
+    }
+}
+
+/// Sets a parameter and returns its value before.
+unsafe fn set_parameter(state: *mut lua_State, parameter: c_int, value: c_int) -> c_int {
+    // SAFETY: passed on.
+    unsafe { ffi::lua_gc(state, LUA_GCPARAM, parameter, value.max(0)) }
+}
+
+/// Sets those parameters that are not 0.
+unsafe fn set_parameters<const N: usize>(state: *mut lua_State, parameters: [(c_int, c_int); N]) {
+    for (parameter, value) in parameters {
+        if value > 0 {
+            // SAFETY: passed on.
+            unsafe { set_parameter(state, parameter, value) };
+        }
+    }
+}
+
+/// Makes the collector incremental and returns the mode before. A parameter of 0 stays as it is. As in Lua 5.4, the size of a
+/// step is the logarithm of its bytes.
+pub(crate) unsafe fn gc_inc(
+    state: *mut lua_State,
+    pause: c_int,
+    step_multiplier: c_int,
+    step_size: c_int,
+) -> c_int {
+    let bytes = match step_size {
+        ..=0 => 0,
+        1..=29 => 1 << step_size,
+        _ => 1 << 30,
+    };
+    // SAFETY: passed on.
+    unsafe {
+        set_parameters(
+            state,
+            [
+                (LUA_GCPPAUSE, pause),
+                (LUA_GCPSTEPMUL, step_multiplier),
+                (LUA_GCPSTEPSIZE, bytes),
+            ],
+        );
+        ffi::lua_gc(state, LUA_GCINC)
+    }
+}
+
+/// Makes the collector generational and returns the mode before. A parameter of 0 stays as it is.
+pub(crate) unsafe fn gc_gen(
+    state: *mut lua_State,
+    minor_multiplier: c_int,
+    major_multiplier: c_int,
+) -> c_int {
+    // SAFETY: passed on.
+    unsafe {
+        set_parameters(
+            state,
+            [
+                (LUA_GCPMINORMUL, minor_multiplier),
+                (LUA_GCPMINORMAJOR, major_multiplier),
+            ],
+        );
+        ffi::lua_gc(state, LUA_GCGEN)
+    }
+}
