@@ -527,7 +527,8 @@ mod without_memory {
             local co = coroutine.wrap(function() call(fail) end)
             assert(pcall(co))
         "#;
-        let dead = lua.load("local co = coroutine.create(type) coroutine.resume(co) return co");
+        let dead =
+            lua.load("local co = coroutine.create(function() end) coroutine.resume(co) return co");
         let dead: mlua::Thread = dead.eval()?;
         let running = lua.current_thread();
         for (i, target) in [dead, running].into_iter().enumerate() {

@@ -703,8 +703,13 @@ fn each_operation_fails_cleanly_at_each_of_its_allocations() {
             }
             fixture.assert_usable(&lua);
             let used = settled(&lua);
+            // The stacks of Lua 5.1 and LuaJIT stay as large as they once were until less than a quarter is in use.
+            let slack = match cfg!(any(feature = "lua51", feature = "luajit")) {
+                true => 8192,
+                false => 1024,
+            };
             assert!(
-                used <= base + 1024,
+                used <= base + slack,
                 "{name} with {room} bytes leaves {} bytes more",
                 used - base
             );
