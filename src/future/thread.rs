@@ -204,6 +204,8 @@ fn coroutine(lua: &Lua) -> Result<Thread<'_>> {
         while let Some(slot) = inner.futures.coroutines.take() {
             let thread = Thread(Ref::adopt(lua, slot));
             if is_blank(lua, thread.thread()) {
+                #[cfg(feature = "luau")]
+                crate::luau::sandbox::inherit_globals(lua, thread.thread())?;
                 return Ok(thread);
             }
         }

@@ -24,7 +24,7 @@ impl Lua {
     /// # fn main() -> Result<()> {
     /// let lua = Lua::new();
     /// let buffer = lua.create_buffer(b"hello")?;
-    /// let text: String = lua.load("buffer.tostring(...)").call(buffer)?;
+    /// let text: String = lua.load("return buffer.tostring(...)").call(buffer)?;
     /// assert_eq!(text, "hello");
     /// # Ok(())
     /// # }

@@ -1,7 +1,7 @@
 //! The interrupt: a function that Luau calls at short intervals while it runs a program.
 
 use std::cell::{Cell, RefCell};
-use std::os::raw::c_int;
+use std::os::raw::{c_int, c_void};
 use std::ptr;
 use std::rc::Rc;
 
@@ -10,6 +10,7 @@ use crate::call::failure::contain;
 use crate::call::find_inner;
 use crate::engine;
 use crate::error::Result;
+use crate::state::LuaInner;
 use crate::types::MaybeSend;
 use crate::Lua;
 
@@ -51,21 +52,18 @@ impl Lua {
     ///
     /// ```
     /// use mlua::{Error, Lua, VmState};
-    /// use std::cell::Cell;
+    /// use std::time::{Duration, Instant};
     ///
-    /// # #[cfg(not(feature = "send"))] {
     /// let lua = Lua::new();
-    /// let left = Cell::new(1000);
+    /// let end = Instant::now() + Duration::from_millis(10);
     /// lua.set_interrupt(move |_| {
-    ///     left.set(left.get() - 1);
-    ///     match left.get() {
-    ///         0 => Err(Error::runtime("out of time")),
-    ///         _ => Ok(VmState::Continue),
+    ///     if Instant::now() > end {
+    ///         return Err(Error::runtime("out of time"));
     ///     }
+    ///     Ok(VmState::Continue)
     /// });
     /// let error = lua.load("while true do end").exec().unwrap_err();
     /// assert!(error.to_string().contains("out of time"));
-    /// # }
     /// ```
     pub fn set_interrupt<F>(&self, callback: F)
     where
@@ -105,6 +103,7 @@ unsafe extern "C-unwind" fn call(state: *mut engine::lua_State, _: *mut ffi::lua
         let Some(instance) = find_inner(state).as_ref() else {
             return;
         };
+        let resumed = take_mark(state);
         let mut yields = false;
         let asked = &mut yields;
         let base = engine::lua_gettop(state);
@@ -112,9 +111,44 @@ unsafe extern "C-unwind" fn call(state: *mut engine::lua_State, _: *mut ffi::lua
             *asked = matches!(run(lua)?, VmState::Yield);
             Ok(0)
         });
-        if yields && engine::lua_isyieldable(state) != 0 {
+        if yields && !resumed && engine::lua_isyieldable(state) != 0 {
+            mark(instance, state);
             engine::lua_yield(state, 0);
         }
+    }
+}
+
+/// What marks a coroutine that has yielded in an interrupt.
+///
+/// When it is resumed, Luau interrupts it at the very instruction again. It must not yield there once more, or it would never get
+/// on.
+static MARK: u8 = 0;
+
+/// # Safety
+///
+/// `state` is a thread of the instance.
+unsafe fn mark(inner: &LuaInner, state: *mut engine::lua_State) {
+    // SAFETY: the data of a thread is the embedder's: ours, unless the VM is somebody else's.
+    unsafe {
+        if !inner.hosted.get() {
+            engine::lua_setthreaddata(state, &raw const MARK as *mut c_void);
+        }
+    }
+}
+
+/// Takes the mark off `state`, and returns whether there was one.
+///
+/// # Safety
+///
+/// As [`mark`].
+unsafe fn take_mark(state: *mut engine::lua_State) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        let marked = engine::lua_getthreaddata(state) as *const u8 == &raw const MARK;
+        if marked {
+            engine::lua_setthreaddata(state, ptr::null_mut());
+        }
+        marked
     }
 }
 

@@ -14,7 +14,7 @@ mod jit;
 pub(crate) mod load;
 mod readonly;
 pub(crate) mod require;
-mod sandbox;
+pub(crate) mod sandbox;
 mod vector;
 
 pub use compiler::Compiler;

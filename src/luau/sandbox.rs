@@ -100,6 +100,20 @@ impl Thread<'_> {
     }
 }
 
+/// Gives `thread`, which has finished and is used again, the globals of the running coroutine, as a new one would have.
+///
+/// # Safety
+///
+/// `thread` is a thread of the instance, with an empty stack.
+#[cfg(feature = "async")]
+pub(crate) unsafe fn inherit_globals(lua: &Lua, thread: *mut engine::lua_State) -> Result<()> {
+    // SAFETY: passed on.
+    unsafe {
+        engine::push_globals(lua.state());
+        set_globals(lua, thread)
+    }
+}
+
 /// Makes the table on top of the running state, which is popped, the globals of `thread`.
 ///
 /// # Safety

@@ -26,7 +26,7 @@ const SIZE: usize = 4;
 /// # fn main() -> Result<()> {
 /// let lua = Lua::new();
 /// # #[cfg(not(feature = "luau-vector4"))] {
-/// let double: Vector = lua.load("(...) * 2").call(Vector::new(1.0, 2.0, 3.0))?;
+/// let double: Vector = lua.load("return (...) * 2").call(Vector::new(1.0, 2.0, 3.0))?;
 /// assert_eq!(double, [2.0, 4.0, 6.0]);
 /// # }
 /// # Ok(())
