@@ -278,7 +278,7 @@ fn every_operation_fails_with_it_and_all_goes_on() -> Result<()> {
             // A different number each time, so that it comes out of different steps.
             for _ in 0..n % 7 {
                 let plant: Function = lua.registry_value(&plant)?;
-                plant.call::<_, ()>(())?;
+                let _ = plant.call::<_, ()>(());
             }
             match operation(&lua, &token) {
                 Ok(()) => successes += 1,
@@ -341,7 +341,7 @@ fn it_does_not_take_the_place_of_another_error() -> Result<()> {
     let outcome = (|| {
         for n in 0..500 {
             for _ in 0..n % 4 {
-                plant.call::<_, ()>(())?;
+                let _ = plant.call::<_, ()>(());
             }
             let error = fail.call::<_, ()>(()).unwrap_err();
             assert!(matches!(root(&error), Error::ExternalError(_)), "{error:?}");

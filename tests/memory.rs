@@ -46,6 +46,7 @@ fn over_the_limit_is_an_error_and_the_instance_lives_on() -> Result<()> {
         .exec()
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn with_no_memory_at_all_everything_is_an_error() -> Result<()> {
     let lua = Lua::new();

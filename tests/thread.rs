@@ -117,7 +117,7 @@ fn an_error_object_that_is_no_string_becomes_text() -> Result<()> {
         // Until Lua 5.2 a number is text enough to be given a position.
         (
             "error(12)",
-            if cfg!(any(feature = "lua51", feature = "luajit")) {
+            if cfg!(not(any(lua_ge_53, feature = "luau"))) {
                 "co:1: 12"
             } else {
                 "12"

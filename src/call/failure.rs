@@ -200,11 +200,12 @@ pub(super) unsafe fn raise_no_memory(state: *mut engine::lua_State) -> ! {
         #[cfg(feature = "luajit")]
         {
             use crate::state::memory::Memory;
-            while let Some(memory) = Memory::of(state) {
-                // What the collector does before may get this answer in its place.
+            if let Some(memory) = Memory::of(state) {
+                // A first field takes memory, and nothing runs before.
+                engine::lua_createtable(state, 0, 0);
+                engine::lua_pushboolean(state, 1);
                 memory.refuse_next();
-                engine::lua_newuserdata(state, 1);
-                engine::lua_pop(state, 1);
+                engine::lua_rawseti(state, -2, 1 << 20);
             }
             engine::lua_pushstring(state, c"not enough memory".as_ptr());
             engine::lua_error(state)

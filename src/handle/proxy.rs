@@ -198,9 +198,14 @@ impl<'lua> Ref<'lua> {
         if self.lua.inner().state_or_null().is_null() {
             return std::ptr::null();
         }
-        // SAFETY: `lua_topointer` only reads.
+        // SAFETY: both only read: the value is a string if one is asked for its text.
         unsafe {
             let (thread, index) = self.peek();
+            // To Lua 5.3 and before, strings are no objects with an address.
+            #[cfg(not(any(lua_ge_54, feature = "luau")))]
+            if engine::lua_type(thread, index) == engine::LUA_TSTRING {
+                return engine::lua_tolstring(thread, index, std::ptr::null_mut()).cast();
+            }
             engine::lua_topointer(thread, index)
         }
     }

@@ -167,6 +167,9 @@ unsafe fn keep_messages(state: *mut engine::lua_State) {
         // What Lua makes of an error in a message handler, after the protected call has ended.
         c"error in error handling",
         c"cannot resume dead coroutine",
+        // LuaJIT breaks if it cannot make this one.
+        #[cfg(feature = "luajit")]
+        c"cannot resume running coroutine",
         c"cannot resume non-suspended coroutine",
     ];
     // SAFETY: the caller runs protected. The messages are short enough to be kept once each.

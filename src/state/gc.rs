@@ -49,6 +49,8 @@ impl Lua {
     ///
     /// What would go over the limit fails with [`Error::MemoryError`].
     ///
+    /// Before Lua 5.4, so may the call of a finalizer, and then it is not called again: the value of a userdata is leaked.
+    ///
     /// # Errors
     ///
     /// [`Error::MemoryLimitNotAvailable`] if the VM was made by somebody else ([`Lua::init_from_ptr`]).

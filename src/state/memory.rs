@@ -120,12 +120,22 @@ impl Memory {
         result
     }
 
+    /// Whether the limit concerns a block of `size` bytes now.
+    ///
+    /// If LuaJIT gets no memory for the upvalue of a new closure, it later frees the closure with a wrong size. So what is of the
+    /// size of an upvalue is never refused; without other objects there cannot be many of them.
     #[inline(always)]
-    fn is_in_force(&self) -> bool {
+    fn is_in_force(&self, size: usize) -> bool {
         #[cfg(feature = "luajit")]
-        return self.in_force.get();
+        {
+            const UPVALUE: usize = 2 * 8 + 4 * std::mem::size_of::<usize>();
+            return self.in_force.get() && size != UPVALUE;
+        }
         #[cfg(not(feature = "luajit"))]
-        true
+        {
+            let _ = size;
+            true
+        }
     }
 
     /// The memory of the VM of `state`, if its allocator is ours.
@@ -200,7 +210,7 @@ impl Memory {
     #[inline(always)]
     fn count(&self, osize: usize, nsize: usize) -> bool {
         let used = (self.used.get() - osize).saturating_add(nsize);
-        if nsize > osize && used > self.ceiling.get() && (used > MOST || self.is_in_force()) {
+        if nsize > osize && used > self.ceiling.get() && (used > MOST || self.is_in_force(nsize)) {
             return false;
         }
         #[cfg(feature = "luajit")]

@@ -245,6 +245,9 @@ unsafe extern "C-unwind" fn open_barred_package(state: *mut engine::lua_State) -
         bar_c_modules(state);
         engine::lua_pushvalue(state, LOADED);
         engine::lua_setfield(state, PACKAGE, c"loaded".as_ptr());
+        engine::lua_pushstring(state, c"package".as_ptr());
+        engine::lua_pushvalue(state, PACKAGE);
+        engine::lua_rawset(state, LOADED);
         for name in [c"require", c"module"] {
             engine::lua_pushstring(state, name.as_ptr());
             engine::lua_getfield(thread, engine::LUA_GLOBALSINDEX, name.as_ptr());
