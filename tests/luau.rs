@@ -378,6 +378,21 @@ mod buffers {
         let value: Value = lua.load("buffer.create(64)").eval()?;
         assert!(value.is_buffer());
         assert!(value.is_userdata());
+        assert_eq!(value.type_name(), "buffer");
+        let copy = value.clone();
+        assert!(copy.is_buffer());
+        assert_eq!(copy, value);
+        #[cfg(feature = "weak-owned")]
+        assert!(value.clone().into_owned().upgrade_in(&lua)?.is_buffer());
+        lua.globals().set("kept", value.clone())?;
+        assert_eq!(lua.globals().get::<_, Value>("kept")?, value);
+        let made = Value::UserData(lua.create_buffer([1, 2])?);
+        assert_eq!(made.type_name(), "buffer");
+        assert_ne!(made, value);
+        match lua.load("buffer.create(1)").eval::<Table>() {
+            Err(Error::FromLuaConversionError { from, .. }) => assert_eq!(from, "buffer"),
+            other => panic!("{other:?}"),
+        }
         assert!(!Value::UserData(lua.create_userdata(Data)?).is_buffer());
         assert!(!Value::Nil.is_buffer());
 
