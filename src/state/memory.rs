@@ -129,7 +129,7 @@ impl Memory {
         #[cfg(feature = "luajit")]
         {
             const UPVALUE: usize = 2 * 8 + 4 * std::mem::size_of::<usize>();
-            return self.in_force.get() && size != UPVALUE;
+            self.in_force.get() && size != UPVALUE
         }
         #[cfg(not(feature = "luajit"))]
         {
