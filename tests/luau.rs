@@ -114,6 +114,16 @@ mod compiler {
     }
 
     #[test]
+    fn a_chunk_that_there_is_no_memory_for_is_an_error() -> Result<()> {
+        let lua = Lua::new();
+        let code: String = (0..10_000).map(|i| format!("x{i} = {i}.5\n")).collect();
+        lua.set_memory_limit(lua.used_memory() + 50_000)?;
+        assert!(matches!(lua.load(&code).exec(), Err(Error::MemoryError(_))));
+        lua.set_memory_limit(0)?;
+        lua.load(&code).exec()
+    }
+
+    #[test]
     fn the_environment_is_that_which_is_set() -> Result<()> {
         let lua = Lua::new();
         lua.sandbox(true)?;
