@@ -166,6 +166,11 @@ mod vectors {
         assert_eq!(z, 3.5);
         lua.globals().set("v", vector(1.0, 2.0, 3.0))?;
         assert_eq!(lua.globals().get::<_, Vector>("v")?, vector(1.0, 2.0, 3.0));
+        let array: [f64; if cfg!(feature = "luau-vector4") { 4 } else { 3 }] =
+            lua.load("vector.create(1, 2, 3)").eval()?;
+        assert_eq!(array[..3], [1.0, 2.0, 3.0]);
+        assert!(lua.load("vector.zero").eval::<[f64; 2]>().is_err());
+        assert!(lua.load("vector.zero").eval::<Vec<f64>>().is_err());
         assert_eq!(Vector::default(), Vector::zero());
         assert!(lua.load("vector('x', 1)").eval::<Vector>().is_err());
         Ok(())
@@ -706,6 +711,11 @@ mod sandboxes {
         thread.sandbox()?;
         assert_eq!(thread.resume::<_, i32>(())?, 123);
         assert_eq!(lua.globals().get::<_, Option<i32>>("var")?, None);
+        // As good as new.
+        let set = lua.create_function(|lua, ()| lua.globals().set("var", 7))?;
+        thread.reset(set)?;
+        thread.resume::<_, ()>(())?;
+        assert_eq!(lua.globals().get::<_, Option<i32>>("var")?, Some(7));
         Ok(())
     }
 
@@ -829,19 +839,36 @@ mod base {
         lua.load(
             r#"
             assert(loadstring("return 1 + 2")() == 3)
-            local f, message = loadstring("x =", "=chunk")
-            assert(f == nil)
-            assert(string.find(message, "^chunk:1: "), message)
-            f, message = loadstring("x y")
-            assert(f == nil and string.find(message, '%[string "x y"%]:1: '), message)
-            f, message = loadstring(bytecode)
-            assert(f == nil and string.find(message, "binary chunk"))
-            assert(not pcall(loadstring))
-            f, message = loadstring("return '\0'")
-            assert(f == nil and type(message) == "string")
+            local function fails(...)
+                local ok, message = pcall(loadstring, ...)
+                assert(not ok)
+                return tostring(message)
+            end
+            assert(string.find(fails("x =", "=chunk"), "chunk:1: "))
+            assert(string.find(fails("x y", "name"), '[string "name"]:1: ', 1, true))
+            assert(string.find(fails("x y"), "(loadstring):1: ", 1, true))
+            assert(string.find(fails(bytecode), "binary chunk"))
+            fails()
             "#,
         )
         .exec()
+    }
+
+    #[test]
+    fn the_version_is_that_of_luau() -> Result<()> {
+        let version: String = Lua::new().globals().get("_VERSION")?;
+        assert!(version.starts_with("Luau 0."), "{version}");
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_of_rust_is_of_its_own_type() -> Result<()> {
+        let lua = Lua::new();
+        let fail = lua.create_function(|_, ()| Err::<(), _>(Error::runtime("on purpose")))?;
+        lua.globals().set("fail", fail)?;
+        let code = "local ok, error = pcall(fail) return typeof(error)";
+        assert_eq!(lua.load(code).eval::<String>()?, "error");
+        Ok(())
     }
 
     #[test]

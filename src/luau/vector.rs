@@ -17,7 +17,8 @@ const SIZE: usize = 4;
 
 /// A vector of Luau's: three numbers, four with the feature `luau-vector4`.
 ///
-/// In Luau it is a plain value, as a number is one: vectors with the same components are equal.
+/// In Luau it is a plain value, as a number is one: vectors with the same components are equal. An array of as many elements can
+/// be made from one, too.
 ///
 /// # Examples
 ///
@@ -76,7 +77,6 @@ impl Vector {
     }
 
     /// The components in order.
-    #[cfg(feature = "serialize")]
     pub(crate) const fn components(&self) -> &[f32] {
         &self.0
     }
