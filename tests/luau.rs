@@ -259,6 +259,18 @@ mod vectors {
         #[cfg(feature = "luau-vector4")]
         let expected = r#"{"at":[1.0,2.0,3.0,0.0]}"#;
         assert_eq!(serde_json::to_string(&value).unwrap(), expected);
+        assert_eq!(
+            lua.to_value(&vector(1.0, 2.0, 3.0))?,
+            Value::Vector(vector(1.0, 2.0, 3.0))
+        );
+        let copy = lua.to_value(&value)?;
+        let copy = copy.as_table().unwrap();
+        assert_eq!(copy.get::<_, Vector>("at")?, vector(1.0, 2.0, 3.0));
+        let serializer = mlua::serde::Serializer::new(&lua);
+        assert_eq!(
+            serde::Serialize::serialize(&vector(1.0, 2.0, 3.0), serializer)?,
+            Value::Vector(vector(1.0, 2.0, 3.0))
+        );
         let at: Value = value.as_table().unwrap().get("at")?;
         let list: Vec<f32> = lua.from_value(at.clone())?;
         assert_eq!(list[..3], [1.0, 2.0, 3.0]);
