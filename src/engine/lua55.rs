@@ -1,4 +1,5 @@
-//! Lua 5.5: as 5.4, but for the seed of a state and the parameters of the collector, which have a request of their own.
+//! Lua 5.5: as 5.4, but for the seed of a state and the parameters of the collector, which have a request of their own; and for
+//! dumping a function, which takes memory.
 
 use std::os::raw::{c_int, c_void};
 use std::ptr;
@@ -9,6 +10,9 @@ pub(crate) use ffi::*;
 pub(crate) const USER_VALUES: c_int = 2;
 pub(crate) const FINALIZERS_RAISE: bool = false;
 pub(crate) const REF_BITS: u32 = 16;
+
+/// The strings that were dumped already are kept in a table.
+pub(crate) const DUMPING_RAISES: bool = true;
 
 /// Makes a VM with a seed that nobody can know.
 pub(crate) unsafe fn lua_newstate(allocate: lua_Alloc, data: *mut c_void) -> *mut lua_State {
@@ -33,8 +37,8 @@ pub(crate) unsafe fn lua_gc(state: *mut lua_State, what: c_int, argument: c_int)
     }
 }
 
-/// Performs as many steps as `kbytes` take, one at the least; returns 1 if that has finished a cycle. To Lua 5.5 a step is a
-/// step, however much is asked for.
+/// Performs as many steps as `kbytes` take, one at the least; returns 1 if that has finished a cycle, and -1 in a finalizer. To
+/// Lua 5.5 a step is a step, however much is asked for.
 unsafe fn steps(state: *mut lua_State, kbytes: c_int) -> c_int {
     const ONE: usize = 0;
     // SAFETY: passed on. A negative value reads a parameter.
@@ -42,8 +46,9 @@ unsafe fn steps(state: *mut lua_State, kbytes: c_int) -> c_int {
         let size = ffi::lua_gc(state, LUA_GCPARAM, LUA_GCPSTEPSIZE, -1).max(1);
         let count = i64::from(kbytes) * 1024 / i64::from(size);
         for _ in 0..count.max(1) {
-            if ffi::lua_gc(state, LUA_GCSTEP, ONE) == 1 {
-                return 1;
+            match ffi::lua_gc(state, LUA_GCSTEP, ONE) {
+                0 => {}
+                finished_or_refused => return finished_or_refused,
             }
         }
         0
