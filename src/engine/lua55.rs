@@ -1,6 +1,7 @@
-//! Lua 5.5: as 5.4, but for the seed of a state and the parameters of the collector, which have a request of their own; and for
-//! dumping a function, which takes memory.
+//! Lua 5.5: as 5.4, but for the seed of a state and the parameters of the collector, which have a request of their own; for a
+//! coroutine that closes itself; and for dumping a function, which takes memory.
 
+use std::ffi::CStr;
 use std::os::raw::{c_int, c_void};
 use std::ptr;
 
@@ -114,5 +115,77 @@ pub(crate) unsafe fn gc_gen(
             ],
         );
         ffi::lua_gc(state, LUA_GCGEN)
+    }
+}
+
+/// Opens the library `coroutine`, with our [`close`].
+///
+/// # Safety
+///
+/// Called by Lua.
+pub(crate) unsafe extern "C-unwind" fn luaopen_coroutine(state: *mut lua_State) -> c_int {
+    // SAFETY: entered by Lua, with nothing to drop. The library leaves its table on top.
+    unsafe {
+        ffi::luaopen_coroutine(state);
+        guard_close(state);
+    }
+    1
+}
+
+/// Puts our [`close`] into the library `coroutine` that a host has opened, if it has.
+///
+/// # Safety
+///
+/// May raise. There are `LUA_MINSTACK` free places.
+pub(crate) unsafe fn guard_coroutines(state: *mut lua_State) {
+    // SAFETY: the caller runs protected. Raw reads call nothing of the program's.
+    unsafe {
+        let top = lua_gettop(state);
+        if lua_getfield(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE {
+            lua_pushstring(state, c"coroutine".as_ptr());
+            if lua_rawget(state, -2) == LUA_TTABLE {
+                guard_close(state);
+            }
+        }
+        lua_settop(state, top);
+    }
+}
+
+/// Puts our [`close`] around the one in the table on top.
+unsafe fn guard_close(state: *mut lua_State) {
+    const NAME: &CStr = c"close";
+    // SAFETY: the callers run protected.
+    unsafe {
+        lua_pushstring(state, NAME.as_ptr());
+        lua_pushvalue(state, -1);
+        lua_rawget(state, -3);
+        if lua_iscfunction(state, -1) != 0 {
+            lua_pushcclosure(state, close, 1);
+            lua_rawset(state, -3);
+        } else {
+            lua_pop(state, 2);
+        }
+    }
+}
+
+/// The library function `coroutine.close`, around that of Lua's.
+///
+/// Asked to close the coroutine that is running, that one leaps to where the coroutine was resumed, over all protected calls
+/// in between and over the frames that made them, of which those of Rust have something to drop. Whoever calls Lua from C or
+/// Rust does so without a continuation, and the coroutine cannot yield then; where it can yield, there is nobody whom that
+/// would not leap over, too.
+unsafe extern "C-unwind" fn close(state: *mut lua_State) -> c_int {
+    const RUNNING: &CStr = c"attempt to close a coroutine across a C-call boundary";
+    // SAFETY: entered by Lua; there is nothing to drop. The upvalue is Lua's own function, which takes its arguments from the
+    // same stack. It refuses to close the main thread by itself.
+    unsafe {
+        let itself = lua_isnone(state, 1) != 0 || lua_tothread(state, 1) == state;
+        if itself && lua_isyieldable(state) == 0 && main_thread(state) != state {
+            return luaL_error(state, RUNNING.as_ptr());
+        }
+        match lua_tocfunction(state, lua_upvalueindex(1)) {
+            Some(close) => close(state),
+            None => 0,
+        }
     }
 }

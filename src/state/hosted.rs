@@ -176,6 +176,8 @@ unsafe fn set_up(block: NonNull<LuaInner>, main: *mut engine::lua_State) -> Resu
         create::set_up(block, main)?;
         #[cfg(waits_in_lua)]
         block.as_ref().lua_side.open(block.as_ref(), main)?;
+        #[cfg(feature = "lua55")]
+        protect(main, 0, 0, |state| engine::guard_coroutines(state))?;
         #[cfg(lua_ge_54)]
         host_close::prepare(block.as_ref(), main)?;
         post_guard(block, main)
