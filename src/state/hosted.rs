@@ -38,6 +38,9 @@ impl Lua {
     /// The instance works in the main thread of the VM, except where a function of its own was called from a coroutine.
     /// It is not a safe one in the sense of [`Lua::new`], and it cannot limit memory.
     ///
+    /// On Lua 5.5 the library `coroutine` of the VM gets another `close`, which does not end the running coroutine over frames
+    /// of Rust. The program must not have kept Lua's own and do that with it.
+    ///
     /// # Safety
     ///
     /// `state` is a state of an open VM of the Lua that this library is built with, which is not in use on another thread.
