@@ -70,21 +70,35 @@ fn the_traceback_names_what_lua_can_name() -> Result<()> {
                 coroutine.wrap(function() global() end)()";
     assert_eq!(
         text(&lua, code),
-        "runtime error: rust error\n\
-         stack traceback:\n\
-         \t[C]: in function 'fail'\n\
-         \tc:2: in upvalue 'inner'\n\
-         \tc:3: in function 'global'\n\
-         \tc:4: in function <c:4>\n"
+        format!(
+            "runtime error: rust error\n\
+             stack traceback:\n\
+             \t[C]: in function 'fail'\n\
+             \tc:2: in {} 'inner'\n\
+             \tc:3: in function 'global'\n\
+             \tc:4: in function <c:4>\n",
+            if cfg!(feature = "lua52") {
+                "function"
+            } else {
+                "upvalue"
+            }
+        )
     );
     assert_eq!(
         text(&lua, "table.sort({ 3, 2, 1 }, function() fail() end)"),
-        "runtime error: rust error\n\
-         stack traceback:\n\
-         \t[C]: in function 'fail'\n\
-         \tc:1: in function <c:1>\n\
-         \t[C]: in function 'table.sort'\n\
-         \tc:1: in main chunk\n"
+        format!(
+            "runtime error: rust error\n\
+             stack traceback:\n\
+             \t[C]: in function 'fail'\n\
+             \tc:1: in function <c:1>\n\
+             \t[C]: in function '{}'\n\
+             \tc:1: in main chunk\n",
+            if cfg!(feature = "lua52") {
+                "sort"
+            } else {
+                "table.sort"
+            }
+        )
     );
     Ok(())
 }
@@ -95,15 +109,81 @@ fn a_deep_stack_is_shown_in_part() -> Result<()> {
     let code = "local f, n = ... \
                 local function r(n) if n == 0 then f() else r(n - 1) end return 1 end r(n)";
     let fail: Function = lua.globals().get("fail")?;
-    for (depth, lines, skipped) in [(19, 24, None), (20, 24, Some(1)), (100, 24, Some(81))] {
+    let expected = if cfg!(feature = "lua52") {
+        [(20, 25, None), (21, 25, Some(2)), (100, 25, Some(81))]
+    } else {
+        [(19, 24, None), (20, 24, Some(1)), (100, 24, Some(81))]
+    };
+    for (depth, lines, skipped) in expected {
         let chunk = lua.load(code).set_name("=c");
         let shown = chunk.call::<_, ()>((&fail, depth)).unwrap_err().to_string();
         assert_eq!(shown.lines().count(), lines, "{shown}");
-        let skips = skipped.map(|n| format!("\t...\t(skipping {n} levels)"));
+        let skips = skipped.map(|n| {
+            if cfg!(any(feature = "lua52", feature = "lua53")) {
+                "\t...".to_owned()
+            } else {
+                format!("\t...\t(skipping {n} levels)")
+            }
+        });
         assert_eq!(
-            shown.lines().find(|line| line.contains("skipping")),
+            shown.lines().find(|line| line.starts_with("\t...")),
             skips.as_deref()
         );
+    }
+    Ok(())
+}
+
+#[test]
+#[cfg(lua_ge_52)]
+fn a_traceback_reads_as_that_of_lua() -> Result<()> {
+    // SAFETY: nothing is done with the library `debug` but this.
+    let lua = unsafe { Lua::unsafe_new() };
+    let own = lua.create_function(|lua, ()| {
+        let traceback: Function = lua
+            .globals()
+            .get::<_, mlua::Table>("debug")?
+            .get("traceback")?;
+        let own: String = traceback.call((Value::Nil, 1))?;
+        Err::<(), _>(Error::runtime(own))
+    })?;
+    lua.globals().set("own", &own)?;
+    lua.load("function global(...) own(...) return 1 end t = { field = global }")
+        .exec()?;
+    let check = |code: &str| -> Result<()> {
+        let error = lua.load(code).set_name("=c").exec().unwrap_err();
+        let Error::CallbackError { traceback, cause } = &error else {
+            return Err(error);
+        };
+        assert!(
+            matches!(&**cause, Error::RuntimeError(own) if own == traceback),
+            "{code}\n{traceback}\n{cause}"
+        );
+        Ok(())
+    };
+    for code in [
+        "own()",
+        "global()",
+        "local t = { own = own, f = global } t.f()",
+        "local function f() own() return 1 end f()",
+        "local function f() own() return 1 end local function g() f() return 1 end g()",
+        "t.field()",
+        "t:field()",
+        "return (function() return global() end)()",
+        "local _ = setmetatable({}, { __index = function() own() end }).x",
+        "for _ in own do end",
+        "pcall(error) table.sort({ 3, 2, 1 }, function() own() end)",
+        "string.gsub('x', '.', function() own() end)",
+        "coroutine.wrap(function() global() end)()",
+    ] {
+        check(code)?;
+    }
+    // Lua 5.2 counts the levels that it leaves out from another one on.
+    if !cfg!(feature = "lua52") {
+        for depth in [18, 19, 20, 21, 200] {
+            check(&format!(
+                "local function r(n) if n == 0 then own() else r(n - 1) end return 1 end r({depth})"
+            ))?;
+        }
     }
     Ok(())
 }

@@ -96,7 +96,15 @@ fn an_error_ends_the_coroutine_and_comes_with_its_traceback() -> Result<()> {
     };
     assert_eq!(
         text,
-        "co:1: boom\nstack traceback:\n\t[C]: in function 'error'\n\tco:1: in local 'inner'\n\tco:1: in main chunk"
+        format!(
+            "co:1: boom\nstack traceback:\n\t[C]: in function 'error'\n\t\
+             co:1: in {} 'inner'\n\tco:1: in main chunk",
+            if cfg!(feature = "lua52") {
+                "function"
+            } else {
+                "local"
+            }
+        )
     );
     assert_eq!(thread.status(), ThreadStatus::Error);
     assert!(matches!(

@@ -19,7 +19,7 @@ use crate::stack::ensure;
 use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
-const HEAD: c_int = 10;
+const HEAD: c_int = if cfg!(feature = "lua52") { 11 } else { 10 };
 const TAIL: c_int = 11;
 /// Free places that a traceback takes.
 const STACK: c_int = 8;
@@ -157,8 +157,11 @@ unsafe fn write_traceback(
     text.extend_from_slice(b"stack traceback:");
     for (i, level) in levels.iter().enumerate() {
         if skipped > 0 && i == HEAD as usize {
-            // Lua's text does not count the level in whose place it stands.
-            let _ = write!(text, "\n\t...\t(skipping {} levels)", skipped - 1);
+            text.extend_from_slice(b"\n\t...");
+            if !cfg!(any(feature = "lua52", feature = "lua53")) {
+                // Lua's text does not count the level in whose place it stands.
+                let _ = write!(text, "\t(skipping {} levels)", skipped - 1);
+            }
         }
         write_level(&mut text, level);
     }
@@ -412,15 +415,21 @@ fn write_level(text: &mut Vec<u8>, level: &Level) {
         text.extend_from_slice(Digits::of(debug.currentline).bytes());
         text.push(b':');
     }
+    // Lua 5.2 takes the name that the caller has for a function, and looks for another only if that is one of C's.
+    let takes_global = !cfg!(feature = "lua52") || (name_what.is_empty() && what == b'C');
     match (&level.global_name, name) {
-        (Some(global), _) => {
+        (Some(global), _) if takes_global => {
             text.extend_from_slice(b" in function '");
             text.extend_from_slice(global.as_bytes());
             text.push(b'\'');
         }
-        (None, Some(name)) if !name_what.is_empty() => {
+        (_, Some(name)) if !name_what.is_empty() => {
             text.extend_from_slice(b" in ");
-            text.extend_from_slice(name_what);
+            text.extend_from_slice(if cfg!(feature = "lua52") {
+                b"function"
+            } else {
+                name_what
+            });
             text.extend_from_slice(b" '");
             text.extend_from_slice(name);
             text.push(b'\'');
