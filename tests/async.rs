@@ -448,6 +448,18 @@ fn userdata_have_async_operators() -> Result<()> {
     let lua = Lua::new();
     lua.globals()
         .set("Counter", lua.create_proxy::<Counter>()?)?;
+    if cfg!(any(feature = "lua51", feature = "luau")) {
+        // There metamethods cannot be async.
+        let code = "
+            local c = Counter.new(1)
+            c:add(4)
+            c:add(5)
+            return c:get(), c.value
+        ";
+        let found: (i64, i64) = block_on(lua.load(code).eval_async())?;
+        assert_eq!(found, (10, 10));
+        return Ok(());
+    }
     let code = "
         local c = Counter.new(1)
         c:add(4)
@@ -588,6 +600,7 @@ fn tables_and_userdata_are_called() -> Result<()> {
 
     let counter = lua.create_userdata(Counter(3))?;
     assert_eq!(block_on(counter.call_async_method::<_, i64>("get", ()))?, 3);
+    #[cfg(not(any(feature = "lua51", feature = "luau")))]
     assert_eq!(block_on(counter.call_async::<_, i64>(5))?, 15);
     assert!(block_on(counter.call_async_function::<_, i64>("none", ())).is_err());
     Ok(())
@@ -934,7 +947,8 @@ fn memory_that_runs_out_is_an_error() -> Result<()> {
         failed.set(failed.get() + outcome as usize);
         lua.gc_collect()?;
     }
-    assert!(failed.get() > 0);
+    // Luau takes memory by the page, and may have enough left.
+    assert!(failed.get() > 0 || cfg!(feature = "luau"));
     assert_eq!(block_on(f.call_async::<_, i64>(5))?, 5);
     Ok(())
 }

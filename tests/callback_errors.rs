@@ -61,6 +61,7 @@ fn an_error_comes_back_with_a_traceback() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn the_traceback_names_what_lua_can_name() -> Result<()> {
     let lua = instance()?;
@@ -208,6 +209,7 @@ fn a_bad_argument_is_named_by_its_position() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn pcall_gives_the_error_to_lua_as_a_value() -> Result<()> {
     let lua = instance()?;
@@ -243,6 +245,7 @@ fn an_error_that_lua_raises_again_stays_the_same() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn the_traceback_shown_is_the_one_from_where_the_error_began() -> Result<()> {
     let lua = instance()?;
@@ -261,6 +264,7 @@ fn the_traceback_shown_is_the_one_from_where_the_error_began() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn an_error_through_two_callbacks_shows_where_the_outer_one_is() -> Result<()> {
     let lua = instance()?;
@@ -342,6 +346,7 @@ fn an_error_passed_as_a_value_stays_an_error() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn an_error_of_lua_through_a_callback_keeps_both_tracebacks() -> Result<()> {
     let lua = Lua::new();

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use mlua::{
-    AnyUserData, ChunkMode, Compiler, CoverageInfo, Error, Function, Lua, LuaOptions, Result,
-    StdLib, Table, Thread, ThreadStatus, UserData, Value, Vector, VmState,
+    ffi, lua_State, AnyUserData, ChunkMode, Compiler, CoverageInfo, Error, Function, IntoLua, Lua,
+    LuaOptions, Result, StdLib, Table, Thread, ThreadStatus, UserData, Value, Vector, VmState,
 };
 
 mod compiler {
@@ -179,6 +179,28 @@ mod vectors {
         for pair in key.pairs::<Vector, i32>() {
             assert_eq!(pair?, (vector(1.0, 2.0, 3.0), 5));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_vector_with_nan_in_it_is_no_key() -> Result<()> {
+        #[derive(PartialEq, Eq, Hash)]
+        struct NaN;
+        impl IntoLua<'_> for NaN {
+            fn into_lua(self, _: &Lua) -> Result<Value<'_>> {
+                Ok(Value::Vector(vector(f32::NAN, 0.0, 0.0)))
+            }
+        }
+
+        let lua = Lua::new();
+        let table = lua.create_table()?;
+        assert!(table.set(NaN, 1).is_err());
+        assert!(table.raw_set(NaN, 1).is_err());
+        assert!(table.raw_remove(NaN).is_err());
+        assert!(table.get::<_, Value>(NaN)?.is_nil());
+        assert!(lua.create_table_from([(NaN, 1)]).is_err());
+        let map = std::collections::HashMap::from([(NaN, 1)]);
+        assert!(lua.globals().set("map", map).is_err());
         Ok(())
     }
 
@@ -356,6 +378,21 @@ mod buffers {
         let value: Value = lua.load("buffer.create(64)").eval()?;
         assert!(value.is_buffer());
         assert!(value.is_userdata());
+        assert_eq!(value.type_name(), "buffer");
+        let copy = value.clone();
+        assert!(copy.is_buffer());
+        assert_eq!(copy, value);
+        #[cfg(feature = "weak-owned")]
+        assert!(value.clone().into_owned().upgrade_in(&lua)?.is_buffer());
+        lua.globals().set("kept", value.clone())?;
+        assert_eq!(lua.globals().get::<_, Value>("kept")?, value);
+        let made = Value::UserData(lua.create_buffer([1, 2])?);
+        assert_eq!(made.type_name(), "buffer");
+        assert_ne!(made, value);
+        match lua.load("buffer.create(1)").eval::<Table>() {
+            Err(Error::FromLuaConversionError { from, .. }) => assert_eq!(from, "buffer"),
+            other => panic!("{other:?}"),
+        }
         assert!(!Value::UserData(lua.create_userdata(Data)?).is_buffer());
         assert!(!Value::Nil.is_buffer());
 
@@ -810,6 +847,45 @@ mod base {
     }
 
     #[test]
+    fn integers_of_64_bits_are_read() -> Result<()> {
+        unsafe extern "C-unwind" fn integers(state: *mut lua_State) -> std::os::raw::c_int {
+            // SAFETY: called by Luau, with room for 20 values.
+            unsafe {
+                ffi::lua_pushinteger64(state, 7);
+                ffi::lua_pushinteger64(state, -(1 << 40));
+            }
+            2
+        }
+
+        let lua = Lua::new();
+        // SAFETY: the function returns what it pushes.
+        let integers = unsafe { lua.create_c_function(integers)? };
+        let large = -(1i64 << 40);
+        let values: (Value, Value) = integers.call(())?;
+        assert_eq!(
+            values,
+            (Value::Integer(7), Value::Number(large as mlua::Number))
+        );
+        assert_eq!(integers.call::<_, (i32, i64)>(())?, (7, large));
+        assert_eq!(integers.call::<_, (u8, f64)>(())?, (7, large as f64));
+        assert!(integers.call::<_, (i32, i32)>(()).is_err());
+        lua.globals().set("integers", integers)?;
+        let table: Table = lua.load("{ integers() }").eval()?;
+        assert_eq!(table.get::<_, i32>(1)?, 7);
+        assert_eq!(table.get::<_, i64>(2)?, large);
+        let keys: Table = lua.load("{ [(integers())] = true }").eval()?;
+        for pair in keys.pairs::<Value, bool>() {
+            assert_eq!(pair?, (Value::Integer(7), true));
+        }
+        #[cfg(feature = "serialize")]
+        assert_eq!(
+            serde_json::to_string(&Value::Table(table)).unwrap(),
+            "[7,-1099511627776.0]"
+        );
+        Ok(())
+    }
+
+    #[test]
     fn unknown_flags_are_refused() {
         assert_eq!(Lua::set_fflag("NoSuchFlagOfLuau", true), Err(()));
         assert_eq!(Lua::set_fflag("No\0name", true), Err(()));
@@ -932,6 +1008,38 @@ mod modules {
         Ok(())
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn native_modules_are_opened_by_their_function() -> Result<()> {
+        let directory = directory("open");
+        let source = directory.join("module.c");
+        fs::write(
+            &source,
+            "int luaopen_a_module(void *state) { (void)state; return 0; }",
+        )
+        .unwrap();
+        fs::create_dir_all(directory.join("a")).unwrap();
+        let built = std::process::Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(directory.join("a/module.so"))
+            .arg(&source)
+            .status()
+            .expect("there is a C compiler, which has built Luau");
+        assert!(built.success());
+
+        // SAFETY: the module does nothing.
+        let lua = unsafe { Lua::unsafe_new() };
+        let package: Table = lua.globals().get("package")?;
+        package.set("cpath", format!("{}/?.so", directory.display()))?;
+        assert!(lua.load("require('a.module')").eval::<bool>()?);
+        assert!(lua.load("package.loaded['a.module']").eval::<bool>()?);
+        fs::copy(directory.join("a/module.so"), directory.join("other.so")).unwrap();
+        let error = lua.load("require('other')").exec().unwrap_err().to_string();
+        assert!(error.contains("luaopen_other"), "{error}");
+        fs::remove_dir_all(directory).unwrap();
+        Ok(())
+    }
+
     #[test]
     fn the_library_can_be_left_out() -> Result<()> {
         let lua = Lua::new_with(StdLib::NONE, LuaOptions::default())?;
@@ -957,8 +1065,33 @@ fn native_code_does_what_bytecode_does() -> Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "async")]
 #[test]
-fn an_interrupt_that_yields_in_async_code_goes_on() -> Result<()> {
+fn async_calls_go_on_after_an_interrupt_that_yields() -> Result<()> {
+    let lua = Lua::new();
+    lua.set_interrupt(|_| Ok(VmState::Yield));
+    let double = lua.create_async_function(|_, n: i32| async move {
+        // Comes back later.
+        let mut polled = false;
+        std::future::poll_fn(move |context| {
+            context.waker().wake_by_ref();
+            match std::mem::replace(&mut polled, true) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            }
+        })
+        .await;
+        Ok(2 * n)
+    })?;
+    lua.globals().set("double", double)?;
+    let code = "local sum = 0 for i = 1, 10 do sum += double(i) end return sum";
+    let sum = futures::executor::block_on(lua.load(code).call_async::<_, i32>(()))?;
+    assert_eq!(sum, 110);
+    Ok(())
+}
+
+#[test]
+fn an_interrupt_that_yields_lets_the_program_get_on() -> Result<()> {
     let lua = Lua::new();
     let log = Arc::new(Mutex::new(Vec::new()));
     let logged = log.clone();

@@ -129,7 +129,23 @@ pub(super) unsafe extern "C-unwind" fn run_job(state: *mut engine::lua_State) ->
     unsafe {
         let job = to_address(state, -1) as *mut Header;
         engine::lua_pop(state, 1);
+        #[cfg(waits_in_lua)]
+        make_room_for_finalizers(state);
         ((*job).run)(job, state)
+    }
+}
+
+/// Sees to it that a memory limit stands in the way of no finalizer that runs in a job: where there is no memory for its stack,
+/// Lua passes it over, and what it would drop stays for good.
+#[cfg(waits_in_lua)]
+#[inline(always)]
+unsafe fn make_room_for_finalizers(state: *mut engine::lua_State) {
+    use crate::state::memory::Memory;
+    // SAFETY: a running state, protected.
+    unsafe {
+        if let Some(memory) = Memory::of(state).filter(|memory| memory.is_limited()) {
+            memory.without_limit(|| engine::lua_checkstack(state, 3 * engine::LUA_MINSTACK));
+        }
     }
 }
 

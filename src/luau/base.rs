@@ -46,7 +46,7 @@ fn control<'lua>(lua: &'lua Lua, option: &str, argument: c_int) -> Result<Value<
         "stop" => lua.gc_stop(),
         "restart" => lua.gc_restart(),
         "count" => return kilobytes(lua).into_lua(lua),
-        "step" => return lua.gc_step_kbytes(argument)?.into_lua(lua),
+        "step" => return lua.gc_step_kbytes(argument.max(0))?.into_lua(lua),
         "isrunning" => return lua.gc_is_running().into_lua(lua),
         other => {
             let message = format!("bad argument #1 to 'collectgarbage' (invalid option '{other}')");

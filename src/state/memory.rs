@@ -73,7 +73,7 @@ impl Memory {
     }
 
     /// Whether there is a limit, in force or lifted.
-    #[cfg(raising_checkstack)]
+    #[cfg(waits_in_lua)]
     pub(crate) fn is_limited(&self) -> bool {
         self.limit.get() != 0
     }
@@ -143,7 +143,7 @@ impl Memory {
     /// # Safety
     ///
     /// `state` is a state of an open VM, and the VM outlives the reference.
-    #[cfg(feature = "luajit")]
+    #[cfg(waits_in_lua)]
     pub(crate) unsafe fn of<'a>(state: *mut engine::lua_State) -> Option<&'a Memory> {
         let mut ud = ptr::null_mut();
         // SAFETY: reading the allocator does not raise. Ours is given a `Memory`.

@@ -69,6 +69,10 @@ impl<'lua> Value<'lua> {
             Value::Table(_) => "table",
             Value::Function(_) => "function",
             Value::Thread(_) => "thread",
+            #[cfg(feature = "luau")]
+            Value::UserData(userdata) if userdata.0.is_foreign() => "buffer",
+            #[cfg(feature = "luajit")]
+            Value::UserData(userdata) if userdata.0.is_foreign() => "cdata",
             Value::UserData(_) => "userdata",
             Value::Error(_) => "error",
         }

@@ -98,6 +98,9 @@ unsafe fn is_key(state: *mut engine::lua_State, idx: c_int) -> bool {
         match engine::lua_type(state, idx) {
             engine::LUA_TNIL => false,
             engine::LUA_TNUMBER => !engine::lua_tonumber(state, idx).is_nan(),
+            // One with NaN in it is no key either; Luau will tell.
+            #[cfg(feature = "luau")]
+            engine::LUA_TVECTOR => false,
             _ => true,
         }
     }
