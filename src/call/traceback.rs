@@ -158,7 +158,7 @@ unsafe fn write_traceback(
     for (i, level) in levels.iter().enumerate() {
         if skipped > 0 && i == HEAD as usize {
             text.extend_from_slice(b"\n\t...");
-            if !cfg!(any(feature = "lua52", feature = "lua53")) {
+            if cfg!(not(any(feature = "lua52", feature = "lua53"))) {
                 // Lua's text does not count the level in whose place it stands.
                 let _ = write!(text, "\t(skipping {} levels)", skipped - 1);
             }
@@ -415,37 +415,49 @@ fn write_level(text: &mut Vec<u8>, level: &Level) {
         text.extend_from_slice(Digits::of(debug.currentline).bytes());
         text.push(b':');
     }
-    // Lua 5.2 takes the name that the caller has for a function, and looks for another only if that is one of C's.
-    let takes_global = !cfg!(feature = "lua52") || (name_what.is_empty() && what == b'C');
+    let name = name.filter(|_| !name_what.is_empty());
     match (&level.global_name, name) {
-        (Some(global), _) if takes_global => {
+        // Lua 5.2 says where a function is to be found only if there is no other name, and calls any name that of a function.
+        #[cfg(feature = "lua52")]
+        (_, Some(name)) => {
+            text.extend_from_slice(b" in function '");
+            text.extend_from_slice(name);
+            text.push(b'\'');
+        }
+        #[cfg(feature = "lua52")]
+        (Some(_), None) if what != b'C' => write_place(text, debug, source, what),
+        (Some(global), _) => {
             text.extend_from_slice(b" in function '");
             text.extend_from_slice(global.as_bytes());
             text.push(b'\'');
         }
-        (_, Some(name)) if !name_what.is_empty() => {
+        #[cfg(not(feature = "lua52"))]
+        (None, Some(name)) => {
             text.extend_from_slice(b" in ");
-            text.extend_from_slice(if cfg!(feature = "lua52") {
-                b"function"
-            } else {
-                name_what
-            });
+            text.extend_from_slice(name_what);
             text.extend_from_slice(b" '");
             text.extend_from_slice(name);
             text.push(b'\'');
         }
-        _ if what == b'm' => text.extend_from_slice(b" in main chunk"),
-        _ if what != b'C' => {
+        (None, None) => write_place(text, debug, source, what),
+    }
+    if engine::is_tail_call(debug) {
+        text.extend_from_slice(b"\n\t(...tail calls...)");
+    }
+}
+
+/// What there is to say of a function without a name.
+fn write_place(text: &mut Vec<u8>, debug: &engine::lua_Debug, source: &[u8], what: u8) {
+    match what {
+        b'm' => text.extend_from_slice(b" in main chunk"),
+        b'C' => text.extend_from_slice(b" in ?"),
+        _ => {
             text.extend_from_slice(b" in function <");
             text.extend_from_slice(source);
             text.push(b':');
             text.extend_from_slice(Digits::of(debug.linedefined).bytes());
             text.push(b'>');
         }
-        _ => text.extend_from_slice(b" in ?"),
-    }
-    if engine::is_tail_call(debug) {
-        text.extend_from_slice(b"\n\t(...tail calls...)");
     }
 }
 
