@@ -33,6 +33,26 @@ pub(crate) use current::*;
 pub(crate) const NO_MEMORY: &std::ffi::CStr = c"not enough memory";
 pub(crate) const HANDLES_NO_MEMORY: bool = cfg!(feature = "luau");
 
+/// Runs `body`; no error of a finalizer comes out of it, where that can be helped.
+///
+/// # Safety
+///
+/// `state` is a state of an open VM. `body` raises nothing.
+#[inline]
+pub(crate) unsafe fn without_finalizer_errors<R>(
+    state: *mut lua_State,
+    body: impl FnOnce() -> R,
+) -> R {
+    #[cfg(raising_finalizers)]
+    // SAFETY: passed on.
+    return unsafe { without_collector(state, body) };
+    #[cfg(not(raising_finalizers))]
+    {
+        let _ = state;
+        body()
+    }
+}
+
 /// Defines the continuation of a C function: what Lua calls when a function that was called with `lua_callk` or `lua_pcallk`
 /// has yielded, and is through.
 ///

@@ -110,6 +110,24 @@ pub(crate) unsafe fn without_collector<R>(state: *mut lua_State, body: impl FnOn
     body()
 }
 
+/// Sees to it that the collector does not run before the next allocation.
+///
+/// On Lua 5.2 it may run whenever a C function is called, on 5.3 whenever the stack has to grow for one. That may be a message
+/// handler: an error in a finalizer would then take the place of the one that is to be handled.
+///
+/// # Safety
+///
+/// `state` is a state of an open VM.
+#[cfg(raising_finalizers)]
+pub(crate) unsafe fn put_off_collection(state: *mut lua_State) {
+    // SAFETY: neither request raises. To start the collector again takes back what was allocated too much for it to wait.
+    unsafe {
+        if lua_gc(state, LUA_GCISRUNNING, 0) != 0 {
+            lua_gc(state, LUA_GCRESTART, 0);
+        }
+    }
+}
+
 /// Pushes the environment of the function at `index`, if it has one, and returns whether it has.
 ///
 /// # Safety
