@@ -180,6 +180,8 @@ impl<'lua> Thread<'lua> {
                 engine::lua_xmove(thread, state, 1);
                 return Err(pop_error(state, status));
             }
+            #[cfg(feature = "luau")]
+            crate::luau::sandbox::inherit_globals(lua, thread)?;
             engine::lua_xmove(state, thread, 1);
             held.release(1);
         }

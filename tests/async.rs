@@ -448,18 +448,6 @@ fn userdata_have_async_operators() -> Result<()> {
     let lua = Lua::new();
     lua.globals()
         .set("Counter", lua.create_proxy::<Counter>()?)?;
-    if cfg!(any(feature = "lua51", feature = "luau")) {
-        // There metamethods cannot be async.
-        let code = "
-            local c = Counter.new(1)
-            c:add(4)
-            c:add(5)
-            return c:get(), c.value
-        ";
-        let found: (i64, i64) = block_on(lua.load(code).eval_async())?;
-        assert_eq!(found, (10, 10));
-        return Ok(());
-    }
     let code = "
         local c = Counter.new(1)
         c:add(4)

@@ -372,7 +372,11 @@ fn a_dumped_function_loads_again() -> Result<()> {
         assert!(binary.starts_with(signature));
         assert_eq!(lua.load(&binary).call::<_, i64>((1, 2))?, 3);
     }
-    if cfg!(any(feature = "lua51", feature = "lua52", feature = "luajit")) {
+    if cfg!(any(
+        feature = "lua51",
+        feature = "lua52",
+        feature = "luajit"
+    )) {
         assert_eq!(f.dump(true), f.dump(false));
     } else {
         assert!(f.dump(true).len() < f.dump(false).len());

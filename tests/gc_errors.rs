@@ -409,6 +409,7 @@ fn while_the_instance_is_closed_nobody_is_told() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "send"))]
 #[test]
 fn destructors_that_collect_do_not_nest() -> Result<()> {
     struct Collects(&'static Lua, Token);

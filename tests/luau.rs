@@ -114,6 +114,16 @@ mod compiler {
     }
 
     #[test]
+    fn a_chunk_that_there_is_no_memory_for_is_an_error() -> Result<()> {
+        let lua = Lua::new();
+        let code: String = (0..10_000).map(|i| format!("x{i} = {i}.5\n")).collect();
+        lua.set_memory_limit(lua.used_memory() + 50_000)?;
+        assert!(matches!(lua.load(&code).exec(), Err(Error::MemoryError(_))));
+        lua.set_memory_limit(0)?;
+        lua.load(&code).exec()
+    }
+
+    #[test]
     fn the_environment_is_that_which_is_set() -> Result<()> {
         let lua = Lua::new();
         lua.sandbox(true)?;
@@ -156,6 +166,11 @@ mod vectors {
         assert_eq!(z, 3.5);
         lua.globals().set("v", vector(1.0, 2.0, 3.0))?;
         assert_eq!(lua.globals().get::<_, Vector>("v")?, vector(1.0, 2.0, 3.0));
+        let array: [f64; if cfg!(feature = "luau-vector4") { 4 } else { 3 }] =
+            lua.load("vector.create(1, 2, 3)").eval()?;
+        assert_eq!(array[..3], [1.0, 2.0, 3.0]);
+        assert!(lua.load("vector.zero").eval::<[f64; 2]>().is_err());
+        assert!(lua.load("vector.zero").eval::<Vec<f64>>().is_err());
         assert_eq!(Vector::default(), Vector::zero());
         assert!(lua.load("vector('x', 1)").eval::<Vector>().is_err());
         Ok(())
@@ -244,6 +259,18 @@ mod vectors {
         #[cfg(feature = "luau-vector4")]
         let expected = r#"{"at":[1.0,2.0,3.0,0.0]}"#;
         assert_eq!(serde_json::to_string(&value).unwrap(), expected);
+        assert_eq!(
+            lua.to_value(&vector(1.0, 2.0, 3.0))?,
+            Value::Vector(vector(1.0, 2.0, 3.0))
+        );
+        let copy = lua.to_value(&value)?;
+        let copy = copy.as_table().unwrap();
+        assert_eq!(copy.get::<_, Vector>("at")?, vector(1.0, 2.0, 3.0));
+        let serializer = mlua::serde::Serializer::new(&lua);
+        assert_eq!(
+            serde::Serialize::serialize(&vector(1.0, 2.0, 3.0), serializer)?,
+            Value::Vector(vector(1.0, 2.0, 3.0))
+        );
         let at: Value = value.as_table().unwrap().get("at")?;
         let list: Vec<f32> = lua.from_value(at.clone())?;
         assert_eq!(list[..3], [1.0, 2.0, 3.0]);
@@ -696,6 +723,11 @@ mod sandboxes {
         thread.sandbox()?;
         assert_eq!(thread.resume::<_, i32>(())?, 123);
         assert_eq!(lua.globals().get::<_, Option<i32>>("var")?, None);
+        // As good as new.
+        let set = lua.create_function(|lua, ()| lua.globals().set("var", 7))?;
+        thread.reset(set)?;
+        thread.resume::<_, ()>(())?;
+        assert_eq!(lua.globals().get::<_, Option<i32>>("var")?, Some(7));
         Ok(())
     }
 
@@ -819,19 +851,36 @@ mod base {
         lua.load(
             r#"
             assert(loadstring("return 1 + 2")() == 3)
-            local f, message = loadstring("x =", "=chunk")
-            assert(f == nil)
-            assert(string.find(message, "^chunk:1: "), message)
-            f, message = loadstring("x y")
-            assert(f == nil and string.find(message, '%[string "x y"%]:1: '), message)
-            f, message = loadstring(bytecode)
-            assert(f == nil and string.find(message, "binary chunk"))
-            assert(not pcall(loadstring))
-            f, message = loadstring("return '\0'")
-            assert(f == nil and type(message) == "string")
+            local function fails(...)
+                local ok, message = pcall(loadstring, ...)
+                assert(not ok)
+                return tostring(message)
+            end
+            assert(string.find(fails("x =", "=chunk"), "chunk:1: "))
+            assert(string.find(fails("x y", "name"), '[string "name"]:1: ', 1, true))
+            assert(string.find(fails("x y"), "(loadstring):1: ", 1, true))
+            assert(string.find(fails(bytecode), "binary chunk"))
+            fails()
             "#,
         )
         .exec()
+    }
+
+    #[test]
+    fn the_version_is_that_of_luau() -> Result<()> {
+        let version: String = Lua::new().globals().get("_VERSION")?;
+        assert!(version.starts_with("Luau 0."), "{version}");
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_of_rust_is_of_its_own_type() -> Result<()> {
+        let lua = Lua::new();
+        let fail = lua.create_function(|_, ()| Err::<(), _>(Error::runtime("on purpose")))?;
+        lua.globals().set("fail", fail)?;
+        let code = "local ok, error = pcall(fail) return typeof(error)";
+        assert_eq!(lua.load(code).eval::<String>()?, "error");
+        Ok(())
     }
 
     #[test]

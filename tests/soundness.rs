@@ -521,12 +521,17 @@ mod without_memory {
                 limit(1)
                 local called, resumed, message = pcall(resume, target)
                 limit(0)
+                if not called and resumed == makes_message then return end
                 assert(called and not resumed, message)
                 assert(message:find("cannot resume"), message)
             end
             local co = coroutine.wrap(function() call(fail) end)
             assert(pcall(co))
         "#;
+        if cfg!(feature = "lua51") {
+            // Its library puts the message together, where an error is one like any other.
+            lua.globals().set("makes_message", "not enough memory")?;
+        }
         let dead =
             lua.load("local co = coroutine.create(function() end) coroutine.resume(co) return co");
         let dead: mlua::Thread = dead.eval()?;

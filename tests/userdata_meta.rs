@@ -268,7 +268,7 @@ fn the_name_of_the_type_can_be_changed() -> Result<()> {
     );
     lua.globals().set("named", Named)?;
     let text: String = lua.load("tostring(named)").eval()?;
-    let start = if cfg!(lua_ge_53) {
+    let start = if cfg!(any(lua_ge_53, feature = "luau")) {
         "Other: "
     } else {
         "userdata: "

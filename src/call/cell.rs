@@ -312,7 +312,7 @@ pub(crate) unsafe fn run_drop(
     let frame = inner.enter_frame();
     let drop = || inner.memory.unlimited(|| contain(drop));
     #[cfg(raising_finalizers)]
-    inner.while_finalizing(drop);
+    inner.inside(|| inner.while_finalizing(drop));
     #[cfg(not(raising_finalizers))]
     drop();
     mem::drop(frame);

@@ -129,7 +129,7 @@ pub(super) unsafe extern "C-unwind" fn run_job(state: *mut engine::lua_State) ->
     unsafe {
         let job = to_address(state, -1) as *mut Header;
         engine::lua_pop(state, 1);
-        #[cfg(waits_in_lua)]
+        #[cfg(all(waits_in_lua, finalizers))]
         make_room_for_finalizers(state);
         ((*job).run)(job, state)
     }
@@ -137,7 +137,7 @@ pub(super) unsafe extern "C-unwind" fn run_job(state: *mut engine::lua_State) ->
 
 /// Sees to it that a memory limit stands in the way of no finalizer that runs in a job: where there is no memory for its stack,
 /// Lua passes it over, and what it would drop stays for good.
-#[cfg(waits_in_lua)]
+#[cfg(all(waits_in_lua, finalizers))]
 #[inline(always)]
 unsafe fn make_room_for_finalizers(state: *mut engine::lua_State) {
     use crate::state::memory::Memory;

@@ -8,7 +8,7 @@
 //! Lua takes no more finalizers once it has begun to close. So a userdata that is made from there on is a [latecomer](Late),
 //! and the sentinel runs its finalizer (in a VM of somebody else: the guard, see [`super::hosted`]).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
 
 use super::LuaInner;
@@ -29,6 +29,21 @@ impl Drop for Sentinel {
         if inner.escaped_while_closing() {
             inner.memory.stop_freeing();
         }
+        #[cfg(raising_finalizers)]
+        inner.late.is_over.set(true);
+    }
+}
+
+/// Does the same again for what a finalizer leaves behind that runs after the sentinel's: before Lua 5.4 one that collects
+/// garbage while the VM is closed runs all the others before it goes on. Called when no function of the library is in progress.
+#[cfg(raising_finalizers)]
+pub(super) fn after_sentinel(inner: &LuaInner) {
+    if !inner.late.is_over.get() {
+        return;
+    }
+    finalize_latecomers(inner);
+    if inner.escaped_while_closing() {
+        inner.memory.stop_freeing();
     }
 }
 
@@ -48,11 +63,17 @@ pub(super) unsafe fn post_sentinel(inner: &LuaInner, state: *mut engine::lua_Sta
 
 /// Userdata that were made while the VM was closing.
 #[derive(Default)]
-pub(crate) struct Late(RefCell<Vec<Slot>>);
+pub(crate) struct Late {
+    slots: RefCell<Vec<Slot>>,
+    is_draining: Cell<bool>,
+    /// Whether the sentinel has been finalized.
+    #[cfg(raising_finalizers)]
+    is_over: Cell<bool>,
+}
 
 impl Late {
     fn pop(&self) -> Option<Slot> {
-        self.0.borrow_mut().pop()
+        self.slots.borrow_mut().pop()
     }
 }
 
@@ -80,7 +101,7 @@ unsafe fn add_latecomer(inner: &LuaInner, state: *mut engine::lua_State) -> Resu
     unsafe {
         engine::lua_pushvalue(state, -1);
         match inner.slots.take(state) {
-            Ok(slot) => inner.late.0.borrow_mut().push(slot),
+            Ok(slot) => inner.late.slots.borrow_mut().push(slot),
             Err(error) => {
                 engine::lua_pushvalue(state, -1);
                 finalize(state);
@@ -93,6 +114,9 @@ unsafe fn add_latecomer(inner: &LuaInner, state: *mut engine::lua_State) -> Resu
 
 /// Runs the finalizers of the latecomers, on the running state: that of a finalizer, with little on its stack.
 pub(super) fn finalize_latecomers(inner: &LuaInner) {
+    if inner.late.is_draining.replace(true) {
+        return;
+    }
     // A finalizer may make more of them.
     while let Some(slot) = inner.late.pop() {
         // SAFETY: a finalizer of the library is running.
@@ -101,6 +125,7 @@ pub(super) fn finalize_latecomers(inner: &LuaInner) {
             finalize(inner.state());
         }
     }
+    inner.late.is_draining.set(false);
 }
 
 /// Pops the userdata on top and calls its finalizer.

@@ -60,7 +60,7 @@ pub(crate) struct LuaInner {
     #[cfg(feature = "serialize")]
     frame: Cell<u32>,
     /// How many calls from Lua into Rust are in progress.
-    #[cfg(waits_in_lua)]
+    #[cfg(any(waits_in_lua, raising_finalizers))]
     depth: Cell<u32>,
     /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
     infallible_memory: Cell<bool>,
@@ -113,7 +113,7 @@ impl LuaInner {
             main_state: Cell::new(ptr::null_mut()),
             #[cfg(feature = "serialize")]
             frame: Cell::new(0),
-            #[cfg(waits_in_lua)]
+            #[cfg(any(waits_in_lua, raising_finalizers))]
             depth: Cell::new(0),
             infallible_memory: Cell::new(false),
             hosted: Cell::new(false),
@@ -253,17 +253,26 @@ impl LuaInner {
     #[inline(always)]
     pub(crate) fn nested<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<R> {
         #[cfg(waits_in_lua)]
-        {
-            const MOST: u32 = 200;
-            let depth = self.depth.get();
-            if depth >= MOST {
-                return Err(Error::runtime("C stack overflow"));
-            }
-            self.depth.set(depth + 1);
+        if self.depth.get() >= 200 {
+            return Err(Error::runtime("C stack overflow"));
         }
+        self.inside(body)
+    }
+
+    /// Runs what Lua has called.
+    #[inline(always)]
+    pub(crate) fn inside<R>(&self, body: impl FnOnce() -> R) -> R {
+        #[cfg(any(waits_in_lua, raising_finalizers))]
+        self.depth.set(self.depth.get() + 1);
         let result = body();
-        #[cfg(waits_in_lua)]
+        #[cfg(any(waits_in_lua, raising_finalizers))]
         self.depth.set(self.depth.get() - 1);
+        #[cfg(raising_finalizers)]
+        {
+            if !self.is_alive() && self.depth.get() == 0 && !self.state.get().is_null() {
+                super::finalize::after_sentinel(self);
+            }
+        }
         result
     }
 

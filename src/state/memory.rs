@@ -73,7 +73,7 @@ impl Memory {
     }
 
     /// Whether there is a limit, in force or lifted.
-    #[cfg(waits_in_lua)]
+    #[cfg(all(waits_in_lua, finalizers))]
     pub(crate) fn is_limited(&self) -> bool {
         self.limit.get() != 0
     }
@@ -129,7 +129,7 @@ impl Memory {
         #[cfg(feature = "luajit")]
         {
             const UPVALUE: usize = 2 * 8 + 4 * std::mem::size_of::<usize>();
-            return self.in_force.get() && size != UPVALUE;
+            self.in_force.get() && size != UPVALUE
         }
         #[cfg(not(feature = "luajit"))]
         {
@@ -143,7 +143,7 @@ impl Memory {
     /// # Safety
     ///
     /// `state` is a state of an open VM, and the VM outlives the reference.
-    #[cfg(waits_in_lua)]
+    #[cfg(all(waits_in_lua, finalizers))]
     pub(crate) unsafe fn of<'a>(state: *mut engine::lua_State) -> Option<&'a Memory> {
         let mut ud = ptr::null_mut();
         // SAFETY: reading the allocator does not raise. Ours is given a `Memory`.

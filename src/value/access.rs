@@ -55,7 +55,7 @@ impl<'lua> Value<'lua> {
     pub const NULL: Value<'static> = Value::LightUserData(LightUserData(ptr::null_mut()));
 
     /// The name of the value's type: that of Lua, but `"integer"`, `"number"`, `"lightuserdata"` and `"error"` are told
-    /// apart.
+    /// apart. Luau has `"vector"` and `"buffer"` as well, LuaJIT `"cdata"`.
     pub const fn type_name(&self) -> &'static str {
         match self {
             Value::Nil => "nil",
