@@ -257,7 +257,7 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
     /// # }
     /// ```
     pub fn eval<R: FromLuaMulti<'lua>>(self) -> Result<R> {
-        match self.expression() {
+        match self.expression()? {
             Some(expression) => expression.call(()),
             None => self.call(()),
         }
@@ -293,7 +293,7 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
     where
         R: FromLuaMulti<'lua> + 'lua,
     {
-        match self.expression() {
+        match self.expression()? {
             Some(expression) => expression.call_async(()).await,
             None => self.call_async(()).await,
         }
@@ -330,15 +330,20 @@ impl<'lua, 'a> Chunk<'lua, 'a> {
     }
 
     /// The chunk as a function that returns its value, if it is an expression.
-    fn expression(&self) -> Option<Function<'lua>> {
+    fn expression(&self) -> Result<Option<Function<'lua>>> {
         let (Ok(env), Ok(source)) = (&self.env, &self.source) else {
-            return None;
+            return Ok(None);
         };
         if self.mode == Some(ChunkMode::Binary) || is_binary(source) {
-            return None;
+            return Ok(None);
         }
         let source = [b"return ", source.as_ref()].concat();
-        self.load(&source, env.as_ref()).ok()
+        match self.load(&source, env.as_ref()) {
+            Ok(function) => Ok(Some(function)),
+            Err(Error::SyntaxError { .. }) => Ok(None),
+            // It may be an expression all the same, and to run it as a block is something else.
+            Err(error) => Err(error),
+        }
     }
 
     /// Loads `source` in place of the chunk's own.

@@ -55,7 +55,8 @@
 //!
 //! # Features
 //!
-//! Exactly one Lua is chosen (`lua54`), and usually `vendored`, which builds it from source. `weak-owned` brings the handles
+//! Exactly one Lua is chosen (`lua51`, `lua52`, `lua53`, `lua54`, `lua55`, `luajit`, `luajit52`, `luau`, `luau-jit`,
+//! `luau-vector4`), and usually `vendored`, which builds it from source (Luau always is). `weak-owned` brings the handles
 //! above, `unstable` the owned types of 0.9, which keep their instance open; with both they are weak. With `send`, [`Lua`] can
 //! be sent to other threads and handles can be cloned and dropped on any; `upgrade_in` is their way back.
 

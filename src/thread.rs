@@ -180,6 +180,8 @@ impl<'lua> Thread<'lua> {
                 engine::lua_xmove(thread, state, 1);
                 return Err(pop_error(state, status));
             }
+            #[cfg(feature = "luau")]
+            crate::luau::sandbox::inherit_globals(lua, thread)?;
             engine::lua_xmove(state, thread, 1);
             held.release(1);
         }
@@ -326,7 +328,20 @@ pub(crate) unsafe fn pop_thread_error(
             }
         }
         engine::lua_xmove(thread, state, 1);
-        match protect(state, 1, 1, |state| describe_error(state, thread)) {
+        let describe = || protect(state, 1, 1, |state| describe_error(state, thread));
+        #[cfg(raising_finalizers)]
+        engine::lua_pushvalue(state, -1);
+        let described = describe();
+        #[cfg(raising_finalizers)]
+        let described = match described {
+            // The error of some finalizer is not the one that ended the coroutine.
+            Ok(()) => {
+                engine::lua_remove(state, -2);
+                Ok(())
+            }
+            Err(_) => engine::without_collector(state, describe),
+        };
+        match described {
             Ok(()) => pop_error(state, status),
             Err(error) => error,
         }

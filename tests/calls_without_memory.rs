@@ -20,7 +20,11 @@ fn under_each_limit(lua: &Lua, operation: impl Fn() -> Result<()>) -> Result<()>
             failures += 1;
         }
     }
-    assert!(failures > 0, "no limit was reached");
+    // Luau takes memory by the page, and may have enough left.
+    assert!(
+        failures > 0 || cfg!(feature = "luau"),
+        "no limit was reached"
+    );
     operation()
 }
 

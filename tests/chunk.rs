@@ -55,6 +55,7 @@ fn source_code_need_not_be_utf8() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn the_default_name_is_the_place_of_the_call() {
     let lua = Lua::new();
@@ -67,6 +68,7 @@ fn the_default_name_is_the_place_of_the_call() {
     assert_eq!(error, expected);
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn a_name_shows_in_messages() {
     let lua = Lua::new();
@@ -94,6 +96,7 @@ fn a_name_with_a_nul_byte_is_an_error() {
     );
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn incomplete_input_is_told_from_wrong_input() {
     let lua = Lua::new();
@@ -280,6 +283,7 @@ impl<'lua> AsChunk<'lua, 'static> for Described {
     }
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn a_type_may_bring_name_environment_and_mode() {
     let lua = Lua::new();

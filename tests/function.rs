@@ -87,7 +87,12 @@ fn a_recursion_through_rust_ends_in_an_error() -> Result<()> {
     let lua = Lua::new();
     let again = lua.create_function(|_, f: Function| f.call::<_, ()>(&f))?;
     let error = again.call::<_, ()>(&again).unwrap_err();
-    assert!(error.to_string().contains("stack overflow"), "{error}");
+    let text = error.to_string();
+    // Luau has no room left for the message handler.
+    assert!(
+        text.contains("stack overflow") || text.contains("error in error handling"),
+        "{error}"
+    );
     assert_eq!(lua.load("1 + 1").eval::<i64>()?, 2);
     Ok(())
 }
@@ -111,7 +116,7 @@ fn a_call_within_a_coroutine_works_and_yields_nowhere() -> Result<()> {
     let (sum, ok, text) = script.call::<_, (i64, bool, String)>(call)?;
     assert_eq!((sum, ok), (2, false));
     assert!(
-        text.contains(if cfg!(feature = "lua51") {
+        text.contains(if cfg!(any(feature = "lua51", feature = "luau")) {
             "attempt to yield across metamethod/C-call boundary"
         } else if cfg!(feature = "luajit") {
             "attempt to yield across C-call boundary"
@@ -299,19 +304,28 @@ fn info_tells_where_a_function_was_defined() -> Result<()> {
         .set_name("=here")
         .into_function()?;
     let info = chunk.info();
-    assert_eq!((info.name, info.name_what, info.what), (None, None, "main"));
+    let main = if cfg!(feature = "luau") {
+        "Lua"
+    } else {
+        "main"
+    };
+    assert_eq!((info.name, info.name_what, info.what), (None, None, main));
     assert_eq!(info.source.as_deref(), Some("=here"));
     assert_eq!(info.short_src.as_deref(), Some("here"));
     assert_eq!(
         (info.line_defined, info.last_line_defined),
-        (Some(0), Some(if cfg!(feature = "luajit") { 3 } else { 0 }))
+        match () {
+            _ if cfg!(feature = "luau") => (Some(1), None),
+            _ if cfg!(feature = "luajit") => (Some(0), Some(3)),
+            _ => (Some(0), Some(0)),
+        }
     );
 
     let info = chunk.call::<_, Function>(())?.info();
     assert_eq!(info.what, "Lua");
     assert_eq!(
         (info.line_defined, info.last_line_defined),
-        (Some(1), Some(2))
+        (Some(1), (!cfg!(feature = "luau")).then_some(2))
     );
 
     let info = lua.create_function(|_, ()| Ok(()))?.info();
@@ -322,6 +336,7 @@ fn info_tells_where_a_function_was_defined() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn a_long_name_is_shortened_in_short_src() -> Result<()> {
     let lua = Lua::new();
@@ -357,7 +372,11 @@ fn a_dumped_function_loads_again() -> Result<()> {
         assert!(binary.starts_with(signature));
         assert_eq!(lua.load(&binary).call::<_, i64>((1, 2))?, 3);
     }
-    if cfg!(any(feature = "lua51", feature = "luajit")) {
+    if cfg!(any(
+        feature = "lua51",
+        feature = "lua52",
+        feature = "luajit"
+    )) {
         assert_eq!(f.dump(true), f.dump(false));
     } else {
         assert!(f.dump(true).len() < f.dump(false).len());

@@ -18,6 +18,7 @@ fn it_is_stopped_and_started() {
     assert!(lua.gc_is_running());
 }
 
+#[cfg(finalizers)]
 #[test]
 fn a_full_collection_runs_finalizers() -> Result<()> {
     let lua = Lua::new();
@@ -67,6 +68,7 @@ fn modes_return_the_one_before() -> Result<()> {
     Ok(())
 }
 
+#[cfg(finalizers)]
 #[test]
 fn a_finalizer_may_ask_for_a_collection() -> Result<()> {
     let lua = Lua::new();

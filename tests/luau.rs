@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use mlua::{
-    AnyUserData, ChunkMode, Compiler, CoverageInfo, Error, Function, Lua, LuaOptions, Result,
-    StdLib, Table, Thread, ThreadStatus, UserData, Value, Vector, VmState,
+    ffi, lua_State, AnyUserData, ChunkMode, Compiler, CoverageInfo, Error, Function, IntoLua, Lua,
+    LuaOptions, Result, StdLib, Table, Thread, ThreadStatus, UserData, Value, Vector, VmState,
 };
 
 mod compiler {
@@ -114,6 +114,16 @@ mod compiler {
     }
 
     #[test]
+    fn a_chunk_that_there_is_no_memory_for_is_an_error() -> Result<()> {
+        let lua = Lua::new();
+        let code: String = (0..10_000).map(|i| format!("x{i} = {i}.5\n")).collect();
+        lua.set_memory_limit(lua.used_memory() + 50_000)?;
+        assert!(matches!(lua.load(&code).exec(), Err(Error::MemoryError(_))));
+        lua.set_memory_limit(0)?;
+        lua.load(&code).exec()
+    }
+
+    #[test]
     fn the_environment_is_that_which_is_set() -> Result<()> {
         let lua = Lua::new();
         lua.sandbox(true)?;
@@ -156,6 +166,11 @@ mod vectors {
         assert_eq!(z, 3.5);
         lua.globals().set("v", vector(1.0, 2.0, 3.0))?;
         assert_eq!(lua.globals().get::<_, Vector>("v")?, vector(1.0, 2.0, 3.0));
+        let array: [f64; if cfg!(feature = "luau-vector4") { 4 } else { 3 }] =
+            lua.load("vector.create(1, 2, 3)").eval()?;
+        assert_eq!(array[..3], [1.0, 2.0, 3.0]);
+        assert!(lua.load("vector.zero").eval::<[f64; 2]>().is_err());
+        assert!(lua.load("vector.zero").eval::<Vec<f64>>().is_err());
         assert_eq!(Vector::default(), Vector::zero());
         assert!(lua.load("vector('x', 1)").eval::<Vector>().is_err());
         Ok(())
@@ -179,6 +194,28 @@ mod vectors {
         for pair in key.pairs::<Vector, i32>() {
             assert_eq!(pair?, (vector(1.0, 2.0, 3.0), 5));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_vector_with_nan_in_it_is_no_key() -> Result<()> {
+        #[derive(PartialEq, Eq, Hash)]
+        struct NaN;
+        impl IntoLua<'_> for NaN {
+            fn into_lua(self, _: &Lua) -> Result<Value<'_>> {
+                Ok(Value::Vector(vector(f32::NAN, 0.0, 0.0)))
+            }
+        }
+
+        let lua = Lua::new();
+        let table = lua.create_table()?;
+        assert!(table.set(NaN, 1).is_err());
+        assert!(table.raw_set(NaN, 1).is_err());
+        assert!(table.raw_remove(NaN).is_err());
+        assert!(table.get::<_, Value>(NaN)?.is_nil());
+        assert!(lua.create_table_from([(NaN, 1)]).is_err());
+        let map = std::collections::HashMap::from([(NaN, 1)]);
+        assert!(lua.globals().set("map", map).is_err());
         Ok(())
     }
 
@@ -222,6 +259,18 @@ mod vectors {
         #[cfg(feature = "luau-vector4")]
         let expected = r#"{"at":[1.0,2.0,3.0,0.0]}"#;
         assert_eq!(serde_json::to_string(&value).unwrap(), expected);
+        assert_eq!(
+            lua.to_value(&vector(1.0, 2.0, 3.0))?,
+            Value::Vector(vector(1.0, 2.0, 3.0))
+        );
+        let copy = lua.to_value(&value)?;
+        let copy = copy.as_table().unwrap();
+        assert_eq!(copy.get::<_, Vector>("at")?, vector(1.0, 2.0, 3.0));
+        let serializer = mlua::serde::Serializer::new(&lua);
+        assert_eq!(
+            serde::Serialize::serialize(&vector(1.0, 2.0, 3.0), serializer)?,
+            Value::Vector(vector(1.0, 2.0, 3.0))
+        );
         let at: Value = value.as_table().unwrap().get("at")?;
         let list: Vec<f32> = lua.from_value(at.clone())?;
         assert_eq!(list[..3], [1.0, 2.0, 3.0]);
@@ -356,6 +405,21 @@ mod buffers {
         let value: Value = lua.load("buffer.create(64)").eval()?;
         assert!(value.is_buffer());
         assert!(value.is_userdata());
+        assert_eq!(value.type_name(), "buffer");
+        let copy = value.clone();
+        assert!(copy.is_buffer());
+        assert_eq!(copy, value);
+        #[cfg(feature = "weak-owned")]
+        assert!(value.clone().into_owned().upgrade_in(&lua)?.is_buffer());
+        lua.globals().set("kept", value.clone())?;
+        assert_eq!(lua.globals().get::<_, Value>("kept")?, value);
+        let made = Value::UserData(lua.create_buffer([1, 2])?);
+        assert_eq!(made.type_name(), "buffer");
+        assert_ne!(made, value);
+        match lua.load("buffer.create(1)").eval::<Table>() {
+            Err(Error::FromLuaConversionError { from, .. }) => assert_eq!(from, "buffer"),
+            other => panic!("{other:?}"),
+        }
         assert!(!Value::UserData(lua.create_userdata(Data)?).is_buffer());
         assert!(!Value::Nil.is_buffer());
 
@@ -659,6 +723,11 @@ mod sandboxes {
         thread.sandbox()?;
         assert_eq!(thread.resume::<_, i32>(())?, 123);
         assert_eq!(lua.globals().get::<_, Option<i32>>("var")?, None);
+        // As good as new.
+        let set = lua.create_function(|lua, ()| lua.globals().set("var", 7))?;
+        thread.reset(set)?;
+        thread.resume::<_, ()>(())?;
+        assert_eq!(lua.globals().get::<_, Option<i32>>("var")?, Some(7));
         Ok(())
     }
 
@@ -782,19 +851,36 @@ mod base {
         lua.load(
             r#"
             assert(loadstring("return 1 + 2")() == 3)
-            local f, message = loadstring("x =", "=chunk")
-            assert(f == nil)
-            assert(string.find(message, "^chunk:1: "), message)
-            f, message = loadstring("x y")
-            assert(f == nil and string.find(message, '%[string "x y"%]:1: '), message)
-            f, message = loadstring(bytecode)
-            assert(f == nil and string.find(message, "binary chunk"))
-            assert(not pcall(loadstring))
-            f, message = loadstring("return '\0'")
-            assert(f == nil and type(message) == "string")
+            local function fails(...)
+                local ok, message = pcall(loadstring, ...)
+                assert(not ok)
+                return tostring(message)
+            end
+            assert(string.find(fails("x =", "=chunk"), "chunk:1: "))
+            assert(string.find(fails("x y", "name"), '[string "name"]:1: ', 1, true))
+            assert(string.find(fails("x y"), "(loadstring):1: ", 1, true))
+            assert(string.find(fails(bytecode), "binary chunk"))
+            fails()
             "#,
         )
         .exec()
+    }
+
+    #[test]
+    fn the_version_is_that_of_luau() -> Result<()> {
+        let version: String = Lua::new().globals().get("_VERSION")?;
+        assert!(version.starts_with("Luau 0."), "{version}");
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_of_rust_is_of_its_own_type() -> Result<()> {
+        let lua = Lua::new();
+        let fail = lua.create_function(|_, ()| Err::<(), _>(Error::runtime("on purpose")))?;
+        lua.globals().set("fail", fail)?;
+        let code = "local ok, error = pcall(fail) return typeof(error)";
+        assert_eq!(lua.load(code).eval::<String>()?, "error");
+        Ok(())
     }
 
     #[test]
@@ -806,6 +892,45 @@ mod base {
         );
         assert_eq!(lua.load("7").eval::<Value>()?, Value::Integer(7));
         assert_eq!(lua.load("2 ^ 40").eval::<i64>()?, 1 << 40);
+        Ok(())
+    }
+
+    #[test]
+    fn integers_of_64_bits_are_read() -> Result<()> {
+        unsafe extern "C-unwind" fn integers(state: *mut lua_State) -> std::os::raw::c_int {
+            // SAFETY: called by Luau, with room for 20 values.
+            unsafe {
+                ffi::lua_pushinteger64(state, 7);
+                ffi::lua_pushinteger64(state, -(1 << 40));
+            }
+            2
+        }
+
+        let lua = Lua::new();
+        // SAFETY: the function returns what it pushes.
+        let integers = unsafe { lua.create_c_function(integers)? };
+        let large = -(1i64 << 40);
+        let values: (Value, Value) = integers.call(())?;
+        assert_eq!(
+            values,
+            (Value::Integer(7), Value::Number(large as mlua::Number))
+        );
+        assert_eq!(integers.call::<_, (i32, i64)>(())?, (7, large));
+        assert_eq!(integers.call::<_, (u8, f64)>(())?, (7, large as f64));
+        assert!(integers.call::<_, (i32, i32)>(()).is_err());
+        lua.globals().set("integers", integers)?;
+        let table: Table = lua.load("{ integers() }").eval()?;
+        assert_eq!(table.get::<_, i32>(1)?, 7);
+        assert_eq!(table.get::<_, i64>(2)?, large);
+        let keys: Table = lua.load("{ [(integers())] = true }").eval()?;
+        for pair in keys.pairs::<Value, bool>() {
+            assert_eq!(pair?, (Value::Integer(7), true));
+        }
+        #[cfg(feature = "serialize")]
+        assert_eq!(
+            serde_json::to_string(&Value::Table(table)).unwrap(),
+            "[7,-1099511627776.0]"
+        );
         Ok(())
     }
 
@@ -932,6 +1057,38 @@ mod modules {
         Ok(())
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn native_modules_are_opened_by_their_function() -> Result<()> {
+        let directory = directory("open");
+        let source = directory.join("module.c");
+        fs::write(
+            &source,
+            "int luaopen_a_module(void *state) { (void)state; return 0; }",
+        )
+        .unwrap();
+        fs::create_dir_all(directory.join("a")).unwrap();
+        let built = std::process::Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(directory.join("a/module.so"))
+            .arg(&source)
+            .status()
+            .expect("there is a C compiler, which has built Luau");
+        assert!(built.success());
+
+        // SAFETY: the module does nothing.
+        let lua = unsafe { Lua::unsafe_new() };
+        let package: Table = lua.globals().get("package")?;
+        package.set("cpath", format!("{}/?.so", directory.display()))?;
+        assert!(lua.load("require('a.module')").eval::<bool>()?);
+        assert!(lua.load("package.loaded['a.module']").eval::<bool>()?);
+        fs::copy(directory.join("a/module.so"), directory.join("other.so")).unwrap();
+        let error = lua.load("require('other')").exec().unwrap_err().to_string();
+        assert!(error.contains("luaopen_other"), "{error}");
+        fs::remove_dir_all(directory).unwrap();
+        Ok(())
+    }
+
     #[test]
     fn the_library_can_be_left_out() -> Result<()> {
         let lua = Lua::new_with(StdLib::NONE, LuaOptions::default())?;
@@ -957,8 +1114,33 @@ fn native_code_does_what_bytecode_does() -> Result<()> {
     Ok(())
 }
 
+#[cfg(feature = "async")]
 #[test]
-fn an_interrupt_that_yields_in_async_code_goes_on() -> Result<()> {
+fn async_calls_go_on_after_an_interrupt_that_yields() -> Result<()> {
+    let lua = Lua::new();
+    lua.set_interrupt(|_| Ok(VmState::Yield));
+    let double = lua.create_async_function(|_, n: i32| async move {
+        // Comes back later.
+        let mut polled = false;
+        std::future::poll_fn(move |context| {
+            context.waker().wake_by_ref();
+            match std::mem::replace(&mut polled, true) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            }
+        })
+        .await;
+        Ok(2 * n)
+    })?;
+    lua.globals().set("double", double)?;
+    let code = "local sum = 0 for i = 1, 10 do sum += double(i) end return sum";
+    let sum = futures::executor::block_on(lua.load(code).call_async::<_, i32>(()))?;
+    assert_eq!(sum, 110);
+    Ok(())
+}
+
+#[test]
+fn an_interrupt_that_yields_lets_the_program_get_on() -> Result<()> {
     let lua = Lua::new();
     let log = Arc::new(Mutex::new(Vec::new()));
     let logged = log.clone();

@@ -46,6 +46,7 @@ fn over_the_limit_is_an_error_and_the_instance_lives_on() -> Result<()> {
         .exec()
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn with_no_memory_at_all_everything_is_an_error() -> Result<()> {
     let lua = Lua::new();
@@ -61,7 +62,9 @@ fn with_no_memory_at_all_everything_is_an_error() -> Result<()> {
     drop(lua.globals());
     lua.replace_registry_value(&key, 2)?;
     assert_eq!(lua.registry_value::<i32>(&key)?, 2);
-    lua.gc_collect()?;
+    let collected = lua.gc_collect();
+    // Before Lua 5.4 there may be a finalizer that there is no memory to call.
+    assert!(collected.is_ok() || cfg!(raising_finalizers));
     lua.set_memory_limit(0)?;
     lua.set_named_registry_value("a name that is new", 1)
 }

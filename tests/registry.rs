@@ -144,6 +144,7 @@ fn named_values_cannot_touch_what_the_libraries_keep() -> Result<()> {
         );
         lua.set_named_registry_value(name, 1)?;
     }
-    lua.load("assert(require('string') == string); io.stdout:write('')")
-        .exec()
+    #[cfg(not(feature = "luau"))]
+    lua.load("io.stdout:write('')").exec()?;
+    lua.load("assert(require('string') == string)").exec()
 }

@@ -26,6 +26,7 @@ fn with_output() -> Result<(Lua, Rc<RefCell<Vec<String>>>)> {
     Ok((lua, lines))
 }
 
+#[cfg(finalizers)]
 mod a_finalizer_finds_what_was_finalized_before {
     use super::*;
 
@@ -365,6 +366,7 @@ mod a_count_of_results_that_is_no_count {
     }
 }
 
+#[cfg(finalizers)]
 mod a_finalizer_sets_a_memory_limit {
     use super::*;
     use mlua::Function;
@@ -408,6 +410,7 @@ mod a_library_loaded_into_a_program_that_waits_for_it {
         Ok(())
     }
 
+    #[cfg(not(feature = "luau"))]
     #[test]
     fn gives_away_nothing_that_loads_c_modules() -> Result<()> {
         let lua = Lua::new_with(StdLib::STRING, LuaOptions::default())?;
@@ -716,6 +719,7 @@ mod a_program_ends_the_process {
         ends_with(name, 0);
     }
 
+    #[cfg(finalizers)]
     #[test]
     fn in_a_finalizer_of_the_closed_vm() {
         if std::env::var_os(ENDING).is_some() {

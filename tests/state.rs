@@ -55,6 +55,7 @@ fn globals_outlive_a_collection_and_are_shared() -> Result<()> {
     lua.load("assert(x == 1 and _G.x == 1)").exec()
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn a_safe_instance_loads_no_c_modules() -> Result<()> {
     let lua = Lua::new();
@@ -77,6 +78,7 @@ fn a_safe_instance_loads_no_c_modules() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn opening_the_library_package_again_keeps_c_modules_out() -> Result<()> {
     let lua = Lua::new();
@@ -90,6 +92,7 @@ fn opening_the_library_package_again_keeps_c_modules_out() -> Result<()> {
         .exec()
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn an_unsafe_instance_has_everything() -> Result<()> {
     // SAFETY: the scripts do no harm.
@@ -135,6 +138,7 @@ fn panics_pass_pcall_and_xpcall_if_asked_to() {
     lua.load("assert(handled == nil)").exec().unwrap();
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn pcall_that_lets_panics_pass_is_else_as_lua_has_it() -> Result<()> {
     let lua = without_catching();

@@ -111,7 +111,11 @@ fn what_a_type_does_not_have_is_an_error_or_nil() -> Result<()> {
     ] {
         let error = error_of(&lua, code);
         // Before Lua 5.3 a type has no name in the messages of Lua.
-        let text = if cfg!(not(lua_ge_53)) && text.ends_with(" value") {
+        let text = if cfg!(feature = "luau") && text.starts_with("attempt to index a ") {
+            "attempt to index"
+        } else if cfg!(feature = "luau") && text.ends_with(" value") {
+            "attempt to"
+        } else if cfg!(not(lua_ge_53)) && text.ends_with(" value") {
             "(a userdata value)"
         } else {
             text
@@ -218,7 +222,11 @@ fn restricted_and_wrong_metamethods_are_errors() -> Result<()> {
     lua.create_userdata(Empty).map(|_| ())
 }
 
-userdata!(Named, |f| { f.add_meta_field("__name", "Other") }, |m| {});
+userdata!(
+    Named,
+    |f| { f.add_meta_field(MetaMethod::Type.name(), "Other") },
+    |m| {}
+);
 userdata!(
     Typed,
     |f| { f.add_meta_field(MetaMethod::Type, "Other") },
@@ -234,14 +242,18 @@ userdata!(
     |m| {
         m.add_meta_method("__add", |_, _, ()| Ok(1));
         m.add_meta_method("odd", |_, _, ()| Ok(1));
-        m.add_meta_method("__name", |_, _, ()| Ok(1));
+        m.add_meta_method(MetaMethod::Type.name(), |_, _, ()| Ok(1));
     }
 );
 
 #[test]
 fn the_name_of_the_type_can_be_changed() -> Result<()> {
     let lua = Lua::new();
-    let name = |userdata: AnyUserData| userdata.get_metatable()?.get::<String>("__name");
+    let name = |userdata: AnyUserData| {
+        userdata
+            .get_metatable()?
+            .get::<String>(MetaMethod::Type.name())
+    };
     assert_eq!(name(lua.create_userdata(Empty)?)?, "Empty");
     assert_eq!(name(lua.create_userdata(Named)?)?, "Other");
     assert_eq!(name(lua.create_userdata(Typed)?)?, "Other");
@@ -256,7 +268,7 @@ fn the_name_of_the_type_can_be_changed() -> Result<()> {
     );
     lua.globals().set("named", Named)?;
     let text: String = lua.load("tostring(named)").eval()?;
-    let start = if cfg!(lua_ge_53) {
+    let start = if cfg!(any(lua_ge_53, feature = "luau")) {
         "Other: "
     } else {
         "userdata: "
@@ -273,7 +285,7 @@ fn meta_fields_are_seen_and_win_over_metamethods() -> Result<()> {
     assert_eq!(metatable.get::<String>("made")?, "made");
     assert_eq!(metatable.get::<i64>("__add")?, 3);
     assert!(metatable.get::<Value>("odd")?.is_function());
-    assert_eq!(metatable.get::<String>("__name")?, "Fields");
+    assert_eq!(metatable.get::<String>(MetaMethod::Type.name())?, "Fields");
     Ok(())
 }
 
@@ -315,7 +327,7 @@ fn pairs_leave_out_what_is_restricted() -> Result<()> {
         .pairs::<Value>()
         .map(|pair| pair.map(|(name, _)| name))
         .collect::<Result<_>>()?;
-    assert_eq!(names, ["__name"]);
+    assert_eq!(names, [MetaMethod::Type.name()]);
     let mut pairs = lua.create_userdata(Fields)?.get_metatable()?.pairs::<i64>();
     assert!(pairs.any(|pair| pair.is_err()));
     Ok(())
@@ -332,6 +344,7 @@ fn metatables_are_closed_to_lua() -> Result<()> {
     lua.load("assert(getmetatable(x) == false)").exec()
 }
 
+#[cfg(finalizers)]
 #[test]
 fn collecting_by_hand_does_no_harm() -> Result<()> {
     use std::cell::Cell;
@@ -380,7 +393,12 @@ fn all_metamethods_have_names() {
     assert_eq!("__close", MetaMethod::Close);
     #[cfg(any(lua_ge_52, feature = "luajit52"))]
     assert_eq!(String::from("__pairs"), MetaMethod::Pairs);
-    assert_eq!(MetaMethod::Type.name(), "__name");
+    let name = if cfg!(feature = "luau") {
+        "__type"
+    } else {
+        "__name"
+    };
+    assert_eq!(MetaMethod::Type.name(), name);
 }
 
 userdata!(Operators, |f| {}, |m| {

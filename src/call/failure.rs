@@ -125,6 +125,8 @@ pub(crate) unsafe fn raise(
             #[cfg(not(raising_finalizers))]
             raise_no_memory(state);
         }
+        #[cfg(feature = "lua52")]
+        engine::put_off_collection(state);
         engine::lua_error(state)
     }
 }

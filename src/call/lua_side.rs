@@ -151,7 +151,12 @@ impl LuaSide {
     pub(crate) unsafe fn body(inner: &LuaInner, state: *mut engine::lua_State) -> Result<()> {
         // SAFETY: passed on.
         unsafe {
-            if cfg!(feature = "luajit") || engine::lua_iscfunction(state, -1) == 0 {
+            // On Luau a coroutine begins with nothing but a function; elsewhere Lua looks for `__call` itself.
+            let can_begin = match () {
+                _ if cfg!(feature = "luau") => engine::lua_type(state, -1) == engine::LUA_TFUNCTION,
+                _ => cfg!(feature = "luajit") || engine::lua_iscfunction(state, -1) == 0,
+            };
+            if can_begin {
                 return Ok(());
             }
             apply(inner, state, &inner.lua_side.body, 1)

@@ -68,6 +68,11 @@ impl Internals {
                 #[cfg(finalizers)]
                 set_function(state, c"__gc", cell::collect);
                 set_function(state, c"__tostring", failure::failure_tostring);
+                #[cfg(feature = "luau")]
+                {
+                    engine::lua_pushstring(state, c"error".as_ptr());
+                    engine::lua_setfield(state, -2, c"__type".as_ptr());
+                }
                 engine::lua_pushboolean(state, 0);
                 engine::lua_setfield(state, -2, c"__metatable".as_ptr());
             })?;

@@ -19,7 +19,7 @@ use crate::stack::ensure;
 use crate::state::LuaInner;
 
 /// Levels shown at the top and at the bottom of a deep stack.
-const HEAD: c_int = 10;
+const HEAD: c_int = if cfg!(feature = "lua52") { 11 } else { 10 };
 const TAIL: c_int = 11;
 /// Free places that a traceback takes.
 const STACK: c_int = 8;
@@ -157,8 +157,11 @@ unsafe fn write_traceback(
     text.extend_from_slice(b"stack traceback:");
     for (i, level) in levels.iter().enumerate() {
         if skipped > 0 && i == HEAD as usize {
-            // Lua's text does not count the level in whose place it stands.
-            let _ = write!(text, "\n\t...\t(skipping {} levels)", skipped - 1);
+            text.extend_from_slice(b"\n\t...");
+            if cfg!(not(any(feature = "lua52", feature = "lua53"))) {
+                // Lua's text does not count the level in whose place it stands.
+                let _ = write!(text, "\t(skipping {} levels)", skipped - 1);
+            }
         }
         write_level(&mut text, level);
     }
@@ -412,31 +415,49 @@ fn write_level(text: &mut Vec<u8>, level: &Level) {
         text.extend_from_slice(Digits::of(debug.currentline).bytes());
         text.push(b':');
     }
+    let name = name.filter(|_| !name_what.is_empty());
     match (&level.global_name, name) {
+        // Lua 5.2 says where a function is to be found only if there is no other name, and calls any name that of a function.
+        #[cfg(feature = "lua52")]
+        (_, Some(name)) => {
+            text.extend_from_slice(b" in function '");
+            text.extend_from_slice(name);
+            text.push(b'\'');
+        }
+        #[cfg(feature = "lua52")]
+        (Some(_), None) if what != b'C' => write_place(text, debug, source, what),
         (Some(global), _) => {
             text.extend_from_slice(b" in function '");
             text.extend_from_slice(global.as_bytes());
             text.push(b'\'');
         }
-        (None, Some(name)) if !name_what.is_empty() => {
+        #[cfg(not(feature = "lua52"))]
+        (None, Some(name)) => {
             text.extend_from_slice(b" in ");
             text.extend_from_slice(name_what);
             text.extend_from_slice(b" '");
             text.extend_from_slice(name);
             text.push(b'\'');
         }
-        _ if what == b'm' => text.extend_from_slice(b" in main chunk"),
-        _ if what != b'C' => {
+        (None, None) => write_place(text, debug, source, what),
+    }
+    if engine::is_tail_call(debug) {
+        text.extend_from_slice(b"\n\t(...tail calls...)");
+    }
+}
+
+/// What there is to say of a function without a name.
+fn write_place(text: &mut Vec<u8>, debug: &engine::lua_Debug, source: &[u8], what: u8) {
+    match what {
+        b'm' => text.extend_from_slice(b" in main chunk"),
+        b'C' => text.extend_from_slice(b" in ?"),
+        _ => {
             text.extend_from_slice(b" in function <");
             text.extend_from_slice(source);
             text.push(b':');
             text.extend_from_slice(Digits::of(debug.linedefined).bytes());
             text.push(b'>');
         }
-        _ => text.extend_from_slice(b" in ?"),
-    }
-    if engine::is_tail_call(debug) {
-        text.extend_from_slice(b"\n\t(...tail calls...)");
     }
 }
 

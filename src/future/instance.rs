@@ -24,6 +24,10 @@ pub(crate) struct Futures {
     /// Whether an async function is being called or its future polled.
     inside: Cell<bool>,
     waker: Cell<Option<NonNull<Waker>>>,
+    /// Whether a future has been polled with that waker. If an interrupt has yielded before a function could wait, it has not:
+    /// then it has to be polled once more.
+    #[cfg(feature = "luau")]
+    pub(super) polled: Cell<bool>,
     metatable: Cell<Option<Slot>>,
     #[cfg(not(yields_hide))]
     metatable_address: Cell<*const c_void>,
@@ -43,6 +47,8 @@ impl Default for Futures {
             drivers: Cell::new(0),
             inside: Cell::new(false),
             waker: Cell::new(None),
+            #[cfg(feature = "luau")]
+            polled: Cell::new(false),
             metatable: Cell::new(None),
             #[cfg(not(yields_hide))]
             metatable_address: Cell::new(ptr::null()),
@@ -135,6 +141,8 @@ impl Futures {
 
     /// Runs `f` with the waker that an `AsyncThread` has lent, or with one that does nothing.
     pub(super) fn with_context<R>(&self, f: impl FnOnce(&mut Context<'_>) -> R) -> R {
+        #[cfg(feature = "luau")]
+        self.polled.set(true);
         let waker = match self.waker.get() {
             // SAFETY: it is lent until the poll of the `AsyncThread` returns, which is in a frame below.
             Some(waker) => unsafe { waker.as_ref() },
@@ -149,6 +157,8 @@ impl Futures {
             futures: self,
             before: self.waker.replace(Some(NonNull::from(waker))),
             was_inside: self.inside.replace(false),
+            #[cfg(feature = "luau")]
+            was_polled: self.polled.replace(false),
         }
     }
 
@@ -166,12 +176,16 @@ pub(super) struct Lent<'a> {
     futures: &'a Futures,
     before: Option<NonNull<Waker>>,
     was_inside: bool,
+    #[cfg(feature = "luau")]
+    was_polled: bool,
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         self.futures.waker.set(self.before);
         self.futures.inside.set(self.was_inside);
+        #[cfg(feature = "luau")]
+        self.futures.polled.set(self.was_polled);
     }
 }
 

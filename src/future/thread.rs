@@ -168,6 +168,10 @@ impl<'lua, R> AsyncThread<'lua, R> {
                 engine::LUA_YIELD => {
                     if nresults == 1 && engine::lua_touserdata(thread, -1) == pending_mark() {
                         engine::lua_pop(thread, 1);
+                        #[cfg(feature = "luau")]
+                        if !inner.futures.polled.get() {
+                            cx.waker().wake_by_ref();
+                        }
                         return Ok(Step::Pending);
                     }
                     Ok(Step::Yielded(nresults))

@@ -93,6 +93,22 @@ impl<'lua> Ref<'lua> {
         self.slot
     }
 
+    /// The same reference, marked as one to a value that is a userdata to Rust only.
+    #[cfg(any(feature = "luau", feature = "luajit"))]
+    pub(crate) fn foreign(self) -> Ref<'lua> {
+        let this = mem::ManuallyDrop::new(self);
+        Ref {
+            lua: this.lua,
+            slot: this.slot.foreign(),
+        }
+    }
+
+    /// Whether this is a copy of a [marked](Ref::foreign) reference.
+    #[cfg(any(feature = "luau", feature = "luajit"))]
+    pub(crate) const fn is_foreign(&self) -> bool {
+        self.slot.is_foreign()
+    }
+
     /// The instance, as it was borrowed.
     #[inline(always)]
     pub(crate) fn lua(&self) -> &'lua Lua {

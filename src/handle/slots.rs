@@ -32,6 +32,8 @@ use crate::error::{Error, Result};
 use crate::stack::Held;
 
 /// The number of a slot.
+//
+// Below `NONE`, so the highest bit is free for the mark of `Slot::foreign`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Slot(u32);
 
@@ -44,12 +46,36 @@ impl Slot {
         Slot(self.0 + n)
     }
 
+    #[inline(always)]
+    const fn number(self) -> u32 {
+        if cfg!(any(feature = "luau", feature = "luajit")) {
+            self.0 & !FOREIGN
+        } else {
+            self.0
+        }
+    }
+
     /// The number as `RegistryKey::id` shows it.
     pub(crate) fn id(self) -> i32 {
-        self.0 as i32
+        self.number() as i32
+    }
+
+    /// The same slot, marked as one that holds a value which is a userdata to Rust only: a buffer of Luau's, an object of
+    /// LuaJIT's library `ffi`. Copies of what is returned have the mark, so that the type is known without a look.
+    #[cfg(any(feature = "luau", feature = "luajit"))]
+    pub(super) const fn foreign(self) -> Slot {
+        Slot(self.0 | FOREIGN)
+    }
+
+    /// Whether there is the mark of [`foreign`](Slot::foreign).
+    #[cfg(any(feature = "luau", feature = "luajit"))]
+    pub(super) const fn is_foreign(self) -> bool {
+        self.0 & FOREIGN != 0
     }
 }
 
+/// The mark of [`Slot::foreign`].
+const FOREIGN: u32 = 1 << 31;
 const BITS: u32 = engine::REF_BITS;
 /// Slots of one reference thread.
 const PER_THREAD: u32 = 1 << BITS;
@@ -195,7 +221,7 @@ impl Slots {
     /// `slot` is counted; `state` is a state of this instance with room for one value.
     #[inline(always)]
     pub(crate) unsafe fn push(&self, slot: Slot, state: *mut engine::lua_State) {
-        let (thread, index) = self.place(slot.0);
+        let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
         unsafe {
             engine::lua_pushvalue(thread, index);
@@ -210,7 +236,7 @@ impl Slots {
     /// As [`Slots::push`], and as [`Slots::peek`] for `to`.
     #[inline(always)]
     pub(crate) unsafe fn push_beside(&self, slot: Slot, to: *mut engine::lua_State) {
-        let (thread, index) = self.place(slot.0);
+        let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
         unsafe {
             engine::lua_pushvalue(thread, index);
@@ -226,7 +252,7 @@ impl Slots {
     ///
     /// `slot` is counted; `state` is a state of this instance with a value on top.
     pub(crate) unsafe fn overwrite(&self, slot: Slot, state: *mut engine::lua_State) {
-        let (thread, index) = self.place(slot.0);
+        let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
         unsafe {
             engine::lua_xmove(state, thread, 1);
@@ -246,7 +272,7 @@ impl Slots {
         from: *mut engine::lua_State,
         index: c_int,
     ) {
-        let (thread, place) = self.place(slot.0);
+        let (thread, place) = self.place(slot.number());
         // SAFETY: S1, S3.
         unsafe {
             if from == thread {
@@ -265,7 +291,7 @@ impl Slots {
     /// `slot` is counted. The caller keeps to S4 and leaves the thread's stack as it was.
     #[inline(always)]
     pub(crate) unsafe fn peek(&self, slot: Slot) -> (*mut engine::lua_State, c_int) {
-        self.place(slot.0)
+        self.place(slot.number())
     }
 
     /// Counts one more user of `slot`, which must be counted already.
@@ -273,7 +299,9 @@ impl Slots {
     pub(crate) const fn retain(&self, slot: Slot) {
         // SAFETY: S3; the reference ends here (S5).
         unsafe {
-            let count = (&mut *self.counts.get()).as_mut_ptr().add(slot.0 as usize);
+            let count = (&mut *self.counts.get())
+                .as_mut_ptr()
+                .add(slot.number() as usize);
             *count = (*count).saturating_add(1);
         }
     }
@@ -301,10 +329,10 @@ impl Slots {
     /// As [`Slots::release`].
     #[inline(always)]
     pub(super) unsafe fn release_shared(&self, slot: Slot) -> bool {
-        let count = self.count(slot.0);
+        let count = self.count(slot.number());
         let shared = (2..u32::MAX).contains(&count);
         if shared {
-            self.set_count(slot.0, count - 1);
+            self.set_count(slot.number(), count - 1);
         }
         shared
     }
@@ -316,9 +344,9 @@ impl Slots {
     /// As [`Slots::release`].
     #[inline(always)]
     pub(super) unsafe fn release_last(&self, slot: Slot) {
-        if self.count(slot.0) != u32::MAX {
+        if self.count(slot.number()) != u32::MAX {
             // SAFETY: passed on.
-            unsafe { self.free(slot.0) }
+            unsafe { self.free(slot.number()) }
         }
     }
 
@@ -484,14 +512,14 @@ mod tests {
         let lua = Lua::new();
         let slots = &lua.inner().slots;
         let slot = take(&lua, 7).unwrap();
-        slots.set_count(slot.0, u32::MAX - 1);
+        slots.set_count(slot.number(), u32::MAX - 1);
         slots.retain(slot);
         slots.retain(slot);
-        assert_eq!(slots.count(slot.0), u32::MAX);
+        assert_eq!(slots.count(slot.number()), u32::MAX);
         for _ in 0..3 {
             release(&lua, slot);
         }
-        assert_eq!(slots.count(slot.0), u32::MAX);
+        assert_eq!(slots.count(slot.number()), u32::MAX);
         assert_eq!(read(&lua, slot), 7);
         assert_ne!(take(&lua, 8).unwrap(), slot);
     }
@@ -501,15 +529,18 @@ mod tests {
         let lua = Lua::new();
         let slots = &lua.inner().slots;
         let (len, room, top) = (slots.len.get(), slots.room.get(), height(&lua));
+        let in_use = slots.in_use();
+        let free = slots.free.replace(NONE);
         let end = NONE - NONE % PER_THREAD;
         slots.len.set(end);
         slots.room.set(end);
         let outcome = take(&lua, 1);
         slots.len.set(len);
         slots.room.set(room);
+        slots.free.set(free);
         assert!(matches!(outcome, Err(Error::MemoryError(_))));
         assert_eq!(height(&lua), top);
-        assert_eq!(slots.in_use(), len as usize);
+        assert_eq!(slots.in_use(), in_use);
         let slot = take(&lua, 2).unwrap();
         assert_eq!(read(&lua, slot), 2);
     }
@@ -590,7 +621,10 @@ mod tests {
         }
         assert_eq!(slots.in_use(), own + model.len());
         for &(slot, value, count) in &model {
-            assert_eq!((read(&lua, slot), slots.count(slot.0)), (value, count));
+            assert_eq!(
+                (read(&lua, slot), slots.count(slot.number())),
+                (value, count)
+            );
         }
     }
 }

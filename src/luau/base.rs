@@ -1,6 +1,6 @@
 //! Basic functions that Luau does without: `collectgarbage` and `loadstring`.
 
-use std::os::raw::c_int;
+use std::os::raw::{c_char, c_int};
 
 use crate::call::callback::enter;
 use crate::call::inner_of;
@@ -11,7 +11,7 @@ use crate::string::String as LuaString;
 use crate::value::{FromLuaMulti, IntoLua, IntoLuaMulti, Value};
 use crate::Lua;
 
-/// Sets both as globals.
+/// Sets both as globals, and the version of Luau.
 ///
 /// # Safety
 ///
@@ -23,6 +23,13 @@ pub(super) unsafe fn open(state: *mut engine::lua_State) {
         engine::lua_setglobal(state, c"collectgarbage".as_ptr());
         engine::lua_pushcfunctiond(state, loadstring, c"loadstring".as_ptr());
         engine::lua_setglobal(state, c"loadstring".as_ptr());
+        if let Some(version) = engine::luau_version() {
+            let (name, len) = (version.as_ptr() as *const c_char, version.len());
+            engine::lua_pushstring(state, c"Luau ".as_ptr());
+            engine::lua_pushlstring(state, name, len);
+            engine::lua_concat(state, 2);
+            engine::lua_setglobal(state, c"_VERSION".as_ptr());
+        }
     }
 }
 
@@ -46,7 +53,7 @@ fn control<'lua>(lua: &'lua Lua, option: &str, argument: c_int) -> Result<Value<
         "stop" => lua.gc_stop(),
         "restart" => lua.gc_restart(),
         "count" => return kilobytes(lua).into_lua(lua),
-        "step" => return lua.gc_step_kbytes(argument)?.into_lua(lua),
+        "step" => return lua.gc_step_kbytes(argument.max(0))?.into_lua(lua),
         "isrunning" => return lua.gc_is_running().into_lua(lua),
         other => {
             let message = format!("bad argument #1 to 'collectgarbage' (invalid option '{other}')");
@@ -67,35 +74,18 @@ fn kilobytes(lua: &Lua) -> f64 {
     }
 }
 
-/// `loadstring(code [, name])`: the code as a function, or nil and a message.
+/// `loadstring(code [, name])`: the code as a function.
 unsafe extern "C-unwind" fn loadstring(state: *mut engine::lua_State) -> c_int {
     // SAFETY: entered by Lua.
     unsafe {
         enter(inner_of(state), state, |lua, nargs| {
             let to = Some("loadstring");
             let (code, name) = <(LuaString, Option<String>)>::from_stack_args(nargs, 1, to, lua)?;
-            let name = name.unwrap_or_else(|| own_name(&code));
-            let chunk = lua.load(code.as_bytes()).set_name(name);
+            let name = name.unwrap_or_else(|| "=(loadstring)".to_owned());
             // Bytecode is not checked, so a program must not make it up.
-            match chunk.set_mode(ChunkMode::Text).into_function() {
-                Ok(function) => function.push_into_stack_multi(lua),
-                Err(error) => (Value::Nil, message(error)).push_into_stack_multi(lua),
-            }
+            let chunk = lua.load(code.as_bytes()).set_mode(ChunkMode::Text);
+            let function = chunk.set_name(name).into_function()?;
+            function.push_into_stack_multi(lua)
         })
-    }
-}
-
-/// The name of a chunk that is given none: the code itself.
-fn own_name(code: &LuaString) -> String {
-    if code.as_bytes().contains(&0) {
-        return "=(loadstring)".to_owned();
-    }
-    code.to_string_lossy().into_owned()
-}
-
-fn message(error: Error) -> String {
-    match error {
-        Error::SyntaxError { message, .. } => message,
-        other => other.to_string(),
     }
 }

@@ -39,7 +39,7 @@ impl Lua {
                 engine::lua_newbuffer(state, len)
             })?;
             (data as *mut u8).copy_from_nonoverlapping(bytes.as_ptr(), len);
-            Ref::pop(self).map(AnyUserData)
+            Ref::pop(self).map(|buffer| AnyUserData(buffer.foreign()))
         }
     }
 }
@@ -48,13 +48,6 @@ impl Value<'_> {
     /// Whether this is a buffer.
     #[doc(hidden)]
     pub fn is_buffer(&self) -> bool {
-        let Value::UserData(userdata) = self else {
-            return false;
-        };
-        // SAFETY: a plain read.
-        unsafe {
-            let (thread, index) = userdata.0.peek();
-            engine::lua_type(thread, index) == engine::LUA_TBUFFER
-        }
+        matches!(self, Value::UserData(userdata) if userdata.0.is_foreign())
     }
 }

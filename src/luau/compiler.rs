@@ -202,6 +202,7 @@ impl Lua {
     /// lua.set_compiler(Compiler::new().set_optimization_level(2));
     /// ```
     pub fn set_compiler(&self, compiler: Compiler) {
+        let _entered = self.enter();
         self.inner().luau.compiler.replace(Some(compiler));
     }
 }

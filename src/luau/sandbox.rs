@@ -105,7 +105,6 @@ impl Thread<'_> {
 /// # Safety
 ///
 /// `thread` is a thread of the instance, with an empty stack.
-#[cfg(feature = "async")]
 pub(crate) unsafe fn inherit_globals(lua: &Lua, thread: *mut engine::lua_State) -> Result<()> {
     // SAFETY: passed on.
     unsafe {

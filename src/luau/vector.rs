@@ -17,7 +17,8 @@ const SIZE: usize = 4;
 
 /// A vector of Luau's: three numbers, four with the feature `luau-vector4`.
 ///
-/// In Luau it is a plain value, as a number is one: vectors with the same components are equal.
+/// In Luau it is a plain value, as a number is one: vectors with the same components are equal. An array of as many elements can
+/// be made from one, too.
 ///
 /// # Examples
 ///
@@ -76,7 +77,6 @@ impl Vector {
     }
 
     /// The components in order.
-    #[cfg(feature = "serialize")]
     pub(crate) const fn components(&self) -> &[f32] {
         &self.0
     }
@@ -109,6 +109,39 @@ impl Vector {
             let components = engine::lua_tovector(state, index) as *const [f32; SIZE];
             components.as_ref().copied().map(Vector)
         }
+    }
+}
+
+/// How a vector is serialised: as a tuple struct of this name.
+#[cfg(feature = "serialize")]
+const NAME: &str = "Vector";
+
+#[cfg(feature = "serialize")]
+impl Vector {
+    /// Whether a vector is serialised as a tuple struct of this name and length.
+    pub(crate) fn is_serialized_as(name: &str, len: usize) -> bool {
+        name == NAME && len == SIZE
+    }
+
+    /// The vector whose components are in the table at `index`, if they are all there and numbers.
+    ///
+    /// # Safety
+    ///
+    /// There is a table at the absolute `index` of `state`, any state of an open VM, and a free place.
+    pub(crate) unsafe fn from_list(state: *mut engine::lua_State, index: c_int) -> Option<Vector> {
+        let mut components = [0.0; SIZE];
+        for (component, i) in components.iter_mut().zip(1..) {
+            // SAFETY: a raw read, and a pop of what it has pushed.
+            unsafe {
+                let is_number = engine::lua_rawgeti(state, index, i) == engine::LUA_TNUMBER;
+                *component = engine::lua_tonumber(state, -1) as f32;
+                engine::lua_settop(state, -2);
+                if !is_number {
+                    return None;
+                }
+            }
+        }
+        Some(Vector(components))
     }
 }
 
@@ -183,7 +216,7 @@ impl serde::Serialize for Vector {
     ) -> std::result::Result<S::Ok, S::Error> {
         use serde::ser::SerializeTupleStruct;
 
-        let mut tuple = serializer.serialize_tuple_struct("Vector", SIZE)?;
+        let mut tuple = serializer.serialize_tuple_struct(NAME, SIZE)?;
         for component in &self.0 {
             tuple.serialize_field(component)?;
         }

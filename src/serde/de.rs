@@ -236,6 +236,7 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
             Node::Nil => visitor.visit_unit(),
             Node::Null => visitor.visit_none(),
             Node::Boolean(b) => visitor.visit_bool(b),
+            #[allow(clippy::useless_conversion)] // Luau has smaller ones
             Node::Integer(i) => visitor.visit_i64(i.into()),
             Node::Number(n) => visitor.visit_f64(n),
             #[cfg(feature = "luau")]

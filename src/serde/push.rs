@@ -367,8 +367,18 @@ impl<'j> ser::Serializer for Push<'j> {
         self.serialize_seq(Some(len))
     }
 
+    #[cfg(not(feature = "luau"))]
     fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<Fields<'j>> {
         self.serialize_seq(Some(len))
+    }
+
+    #[cfg(feature = "luau")]
+    fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Fields<'j>> {
+        let mut fields = self.serialize_seq(Some(len))?;
+        if crate::Vector::is_serialized_as(name, len) {
+            fields.kind = Kind::Vector;
+        }
+        Ok(fields)
     }
 
     fn serialize_tuple_variant(
@@ -412,6 +422,9 @@ enum Kind {
     Table,
     /// A table that goes into the one at `outer` in the end, with the key below it.
     Variant { outer: c_int },
+    /// A vector, in place of a table with its components.
+    #[cfg(feature = "luau")]
+    Vector,
     /// A number as text, in place of a table.
     Number(Option<JsonNumber>),
 }
@@ -570,6 +583,13 @@ impl<'j> Fields<'j> {
             match self.kind {
                 Kind::Table => {}
                 Kind::Variant { outer } => job.set(outer)?,
+                #[cfg(feature = "luau")]
+                Kind::Vector => {
+                    if let Some(vector) = crate::Vector::from_list(job.state, table) {
+                        engine::lua_settop(job.state, table - 1);
+                        vector.push(job.state);
+                    }
+                }
                 Kind::Number(number) => {
                     let number = number.ok_or_else(not_a_number)?;
                     engine::lua_settop(job.state, table - 1);

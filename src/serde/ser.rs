@@ -146,6 +146,8 @@ impl<'lua> Serializer<'lua> {
             options,
             table,
             len: 0,
+            #[cfg(feature = "luau")]
+            is_vector: false,
         })
     }
 
@@ -235,8 +237,16 @@ impl<'lua> ser::Serializer for Serializer<'lua> {
         self.list(len, false)
     }
 
+    #[cfg(not(feature = "luau"))]
     fn serialize_tuple_struct(self, _name: &'static str, len: usize) -> Result<SerializeSeq<'lua>> {
         self.list(len, false)
+    }
+
+    #[cfg(feature = "luau")]
+    fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<SerializeSeq<'lua>> {
+        let mut list = self.list(len, false)?;
+        list.is_vector = crate::Vector::is_serialized_as(name, len);
+        Ok(list)
     }
 
     fn serialize_tuple_variant(
@@ -286,6 +296,8 @@ pub struct SerializeSeq<'lua> {
     options: Options,
     table: Table<'lua>,
     len: Integer,
+    #[cfg(feature = "luau")]
+    is_vector: bool,
 }
 
 impl<'lua> SerializeSeq<'lua> {
@@ -297,6 +309,17 @@ impl<'lua> SerializeSeq<'lua> {
     }
 
     fn finish(self) -> Result<Value<'lua>> {
+        #[cfg(feature = "luau")]
+        if self.is_vector {
+            // SAFETY: there is a table, of which only raw reads are made where it lies.
+            let vector = unsafe {
+                let (thread, index) = self.table.0.peek();
+                crate::Vector::from_list(thread, index)
+            };
+            if let Some(vector) = vector {
+                return Ok(Value::Vector(vector));
+            }
+        }
         Ok(Value::Table(self.table))
     }
 }

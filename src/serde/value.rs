@@ -125,6 +125,7 @@ impl Serialize for Node<'_> {
             Node::Nil => serializer.serialize_unit(),
             Node::Null => serializer.serialize_none(),
             Node::Boolean(b) => serializer.serialize_bool(b),
+            #[allow(clippy::useless_conversion)] // Luau has smaller ones
             Node::Integer(i) => serializer.serialize_i64(i.into()),
             Node::Number(n) => serializer.serialize_f64(n),
             #[cfg(feature = "luau")]

@@ -206,9 +206,9 @@ impl<'lua> Debug<'lua> {
         match &self.record {
             #[cfg(not(feature = "luau"))]
             // SAFETY: `in_hook`.
-            Record::Live { state, record } => {
-                engine::is_tail_call(&unsafe { ask(*state, *record, c"t") })
-            }
+            Record::Live { state, record } => unsafe {
+                engine::is_tail_call(&ask(*state, *record, c"t"))
+            },
             Record::Read(snapshot) => snapshot.tail_call,
         }
     }

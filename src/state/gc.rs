@@ -90,7 +90,7 @@ impl Lua {
     /// # Errors
     ///
     /// An error in a finalizer is the error of this call before Lua 5.4, and of whatever else makes the collector run: on Lua
-    /// 5.2 and 5.3 an [`Error::GarbageCollectorError`]. The collector then stops there; the finalizers that are left run when it
+    /// 5.2 and 5.3 an `Error::GarbageCollectorError`. The collector then stops there; the finalizers that are left run when it
     /// goes on. Since Lua 5.4 such errors become warnings.
     pub fn gc_collect(&self) -> Result<()> {
         let entered = self.enter();

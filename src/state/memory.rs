@@ -131,7 +131,7 @@ impl Memory {
             const UPVALUE: usize = 2 * 8 + 4 * std::mem::size_of::<usize>();
             const MOST_UPVALUES: usize = 60;
             let upvalue = size == UPVALUE && used - self.ceiling.get() <= MOST_UPVALUES * UPVALUE;
-            return self.in_force.get() && !upvalue;
+            self.in_force.get() && !upvalue
         }
         #[cfg(not(feature = "luajit"))]
         {

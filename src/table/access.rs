@@ -254,7 +254,7 @@ unsafe fn raw_set_index_protected(state: *mut engine::lua_State, i: Integer) -> 
     }
 }
 
-/// Whether the value at `index` can be the key of a field: neither nil nor NaN.
+/// Whether the value at `index` can be the key of a field for sure: neither nil nor NaN.
 #[inline(always)]
 unsafe fn is_valid_key(state: *mut engine::lua_State, index: c_int) -> bool {
     // SAFETY: plain reads of a value that is there.
@@ -265,6 +265,9 @@ unsafe fn is_valid_key(state: *mut engine::lua_State, index: c_int) -> bool {
                 engine::lua_isinteger(state, index) != 0
                     || !engine::lua_tonumber(state, index).is_nan()
             }
+            // One with NaN in it is no key either; Luau will tell.
+            #[cfg(feature = "luau")]
+            engine::LUA_TVECTOR => false,
             _ => true,
         }
     }

@@ -120,6 +120,7 @@ impl MetaMethod {
             MetaMethod::Iter => "__iter",
             #[cfg(lua_ge_54)]
             MetaMethod::Close => "__close",
+            MetaMethod::Type if cfg!(feature = "luau") => "__type",
             MetaMethod::Type => "__name",
         }
     }

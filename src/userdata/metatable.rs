@@ -9,7 +9,7 @@ use std::os::raw::{c_int, c_void};
 #[cfg(finalizers)]
 use super::cell;
 use super::registry::{short_type_name, Entries, Entry};
-use super::{index, method, UserDataRegistry};
+use super::{index, method, MetaMethod, UserDataRegistry};
 #[cfg(finalizers)]
 use crate::call::cell as plain_cell;
 use crate::call::protect::protect;
@@ -85,7 +85,7 @@ pub(crate) unsafe fn build<'lua>(
         let address = engine::lua_topointer(state, target.metatable);
         target.set_meta(entries.meta_methods)?;
         push_bytes(inner, state, type_name.as_bytes())?;
-        target.set("__name")?;
+        target.set(MetaMethod::Type.name())?;
         target.set_meta(entries.meta_fields)?;
         let mut methods = entries.statics;
         methods.extend(entries.methods);

@@ -55,7 +55,7 @@ impl<'lua> Value<'lua> {
     pub const NULL: Value<'static> = Value::LightUserData(LightUserData(ptr::null_mut()));
 
     /// The name of the value's type: that of Lua, but `"integer"`, `"number"`, `"lightuserdata"` and `"error"` are told
-    /// apart.
+    /// apart. Luau has `"vector"` and `"buffer"` as well, LuaJIT `"cdata"`.
     pub const fn type_name(&self) -> &'static str {
         match self {
             Value::Nil => "nil",
@@ -69,6 +69,10 @@ impl<'lua> Value<'lua> {
             Value::Table(_) => "table",
             Value::Function(_) => "function",
             Value::Thread(_) => "thread",
+            #[cfg(feature = "luau")]
+            Value::UserData(userdata) if userdata.0.is_foreign() => "buffer",
+            #[cfg(feature = "luajit")]
+            Value::UserData(userdata) if userdata.0.is_foreign() => "cdata",
             Value::UserData(_) => "userdata",
             Value::Error(_) => "error",
         }

@@ -68,6 +68,27 @@ unsafe fn push_light(state: *mut engine::lua_State, address: *mut c_void) -> Res
     Ok(())
 }
 
+/// The userdata at `index`, or what is to Rust one.
+///
+/// # Safety
+///
+/// As [`Value::at`].
+unsafe fn userdata_at(lua: &Lua, index: c_int) -> Result<AnyUserData<'_>> {
+    // SAFETY: passed on.
+    unsafe {
+        let reference = Ref::at(lua, index)?;
+        #[cfg(feature = "luau")]
+        if engine::lua_type(lua.state(), index) == engine::LUA_TBUFFER {
+            return Ok(AnyUserData(reference.foreign()));
+        }
+        #[cfg(feature = "luajit")]
+        if engine::lua_type(lua.state(), index) == engine::LUA_TCDATA {
+            return Ok(AnyUserData(reference.foreign()));
+        }
+        Ok(AnyUserData(reference))
+    }
+}
+
 impl<'lua> Value<'lua> {
     /// Pushes the value onto the running state of `lua`; an error if it is of another instance.
     ///
@@ -137,7 +158,7 @@ impl<'lua> Value<'lua> {
                         Some(payload) => std::panic::resume_unwind(payload),
                         None => Value::Error(Error::PreviouslyResumedPanic),
                     },
-                    None => Value::UserData(AnyUserData(Ref::at(lua, index)?)),
+                    None => Value::UserData(userdata_at(lua, index)?),
                 },
             })
         }

@@ -154,6 +154,7 @@ fn nothing_closes_in_the_middle_of_lua_code() {
         "tostring(setmetatable({}, {__tostring = function() drop_lua() return '' end}))",
         #[cfg(lua_ge_54)]
         "do local closed <close> = setmetatable({}, {__close = drop_lua}) end",
+        #[cfg(finalizers)]
         with_finalized!("finalized(drop_lua); collectgarbage()"),
         "local t, done = {3, 2, 1}; table.sort(t, function(a, b) if not done then done = true drop_lua() end return a < b end)",
         "local done; for _ in function() if not done then done = true drop_lua() return 1 end end do end",
@@ -167,6 +168,7 @@ fn nothing_closes_in_the_middle_of_lua_code() {
         #[cfg(lua_ge_54)]
         "local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = drop_lua}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
         "string.gsub('abc', 'a', function() drop_lua() end)",
+        #[cfg(not(feature = "luau"))]
         "load(function() if drop_lua then drop_lua() drop_lua = nil end end)",
         "require_me = function() drop_lua() return true end; package.preload.me = require_me; require 'me'",
     ];
@@ -492,6 +494,7 @@ fn a_thread_local_instance_is_taken_inside_its_own_callback() {
     .unwrap();
 }
 
+#[cfg(finalizers)]
 #[test]
 fn rust_functions_work_in_finalizers_that_run_while_closing() {
     let log = Log::default();

@@ -266,6 +266,7 @@ fn a_panic_in_a_finalizer_that_holds_handles_ends_there() {
     assert_eq!(lua.load("return 6 * 7").eval::<i32>().unwrap(), 42);
 }
 
+#[cfg(finalizers)]
 #[test]
 fn finalizers_of_lua_that_call_rust_drop_and_make_handles() {
     let lua = Lua::new();
@@ -593,6 +594,7 @@ fn finalizers_set_and_lift_a_memory_limit_wherever_the_collector_runs() {
 /// Slots enough to begin a third reference thread in a finalizer that began within the growth from the first to the second.
 const MANY: i64 = 140_000;
 
+#[cfg(finalizers)]
 #[test]
 fn a_finalizer_takes_many_slots_while_an_operation_makes_room_for_one() {
     if tiny() {
@@ -685,6 +687,7 @@ fn handles_dropped_while_the_instance_closes() {
     tally.assert_all_dropped();
 }
 
+#[cfg(finalizers)]
 #[test]
 fn handles_made_while_the_instance_closes_are_dead_from_the_start() {
     let made: Rc<RefCell<Vec<OneOfEach>>> = Rc::default();

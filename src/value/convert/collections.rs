@@ -98,6 +98,9 @@ unsafe fn is_key(state: *mut engine::lua_State, idx: c_int) -> bool {
         match engine::lua_type(state, idx) {
             engine::LUA_TNIL => false,
             engine::LUA_TNUMBER => !engine::lua_tonumber(state, idx).is_nan(),
+            // One with NaN in it is no key either; Luau will tell.
+            #[cfg(feature = "luau")]
+            engine::LUA_TVECTOR => false,
             _ => true,
         }
     }
@@ -245,9 +248,22 @@ trait FromTable<'lua>: Sized {
     ///
     /// As for `from_stack`; there is a table at `idx`.
     unsafe fn from_table(idx: c_int, lua: &'lua Lua) -> Result<Self>;
+
+    /// Takes the components of a vector, if the type has as many elements.
+    #[cfg(feature = "luau")]
+    fn from_vector(vector: crate::Vector, lua: &'lua Lua) -> Option<Result<Self>> {
+        let _ = (vector, lua);
+        None
+    }
 }
 
 fn from_value<'lua, T: FromTable<'lua>>(value: Value<'lua>, lua: &'lua Lua) -> Result<T> {
+    #[cfg(feature = "luau")]
+    if let Value::Vector(vector) = value {
+        if let Some(components) = T::from_vector(vector, lua) {
+            return components;
+        }
+    }
     let Value::Table(table) = value else {
         return Err(mismatch(value.type_name(), T::NAME, "expected table"));
     };
@@ -336,6 +352,21 @@ impl<'lua, T: FromLua<'lua>, const N: usize> FromTable<'lua> for [T; N] {
             let message = format!("expected table of length {N}, got {}", values.len());
             mismatch("table", Self::NAME, message)
         })
+    }
+
+    #[cfg(feature = "luau")]
+    fn from_vector(vector: crate::Vector, lua: &'lua Lua) -> Option<Result<Self>> {
+        let components = vector.components().iter();
+        if components.len() != N {
+            return None;
+        }
+        let components: Result<Vec<T>> = components
+            .map(|component| T::from_lua(Value::Number((*component).into()), lua))
+            .collect();
+        Some(components.map(|components| match components.try_into() {
+            Ok(array) => array,
+            Err(_) => unreachable!("there are as many components as elements"),
+        }))
     }
 }
 
