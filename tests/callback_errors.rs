@@ -131,6 +131,62 @@ fn a_deep_stack_is_shown_in_part() -> Result<()> {
     Ok(())
 }
 
+/// On Lua 5.5 it reads as on 5.4: a global name comes before the caller's.
+#[test]
+#[cfg(all(lua_ge_52, not(feature = "lua55")))]
+fn a_traceback_reads_as_that_of_lua() -> Result<()> {
+    // SAFETY: nothing is done with the library `debug` but this.
+    let lua = unsafe { Lua::unsafe_new() };
+    let own = lua.create_function(|lua, ()| {
+        let traceback: Function = lua
+            .globals()
+            .get::<_, mlua::Table>("debug")?
+            .get("traceback")?;
+        let own: String = traceback.call((Value::Nil, 1))?;
+        Err::<(), _>(Error::runtime(own))
+    })?;
+    lua.globals().set("own", &own)?;
+    lua.load("function global(...) own(...) return 1 end t = { field = global }")
+        .exec()?;
+    let check = |code: &str| -> Result<()> {
+        let error = lua.load(code).set_name("=c").exec().unwrap_err();
+        let Error::CallbackError { traceback, cause } = &error else {
+            return Err(error);
+        };
+        assert!(
+            matches!(&**cause, Error::RuntimeError(own) if own == traceback),
+            "{code}\n{traceback}\n{cause}"
+        );
+        Ok(())
+    };
+    for code in [
+        "own()",
+        "global()",
+        "local t = { own = own, f = global } t.f()",
+        "local function f() own() return 1 end f()",
+        "local function f() own() return 1 end local function g() f() return 1 end g()",
+        "t.field()",
+        "t:field()",
+        "return (function() return global() end)()",
+        "local _ = setmetatable({}, { __index = function() own() end }).x",
+        "for _ in own do end",
+        "pcall(error) table.sort({ 3, 2, 1 }, function() own() end)",
+        "string.gsub('x', '.', function() own() end)",
+        "coroutine.wrap(function() global() end)()",
+    ] {
+        check(code)?;
+    }
+    // Lua 5.2 counts the levels that it leaves out from another one on.
+    if !cfg!(feature = "lua52") {
+        for depth in [18, 19, 20, 21, 200] {
+            check(&format!(
+                "local function r(n) if n == 0 then own() else r(n - 1) end return 1 end r({depth})"
+            ))?;
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_bad_argument_is_named_by_its_position() -> Result<()> {
     let lua = Lua::new();

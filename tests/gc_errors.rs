@@ -435,3 +435,41 @@ fn destructors_that_collect_do_not_nest() -> Result<()> {
     drop(unsafe { Lua::from_static(lua) });
     Ok(())
 }
+
+#[test]
+fn what_cannot_report_an_error_does_not_fail() -> Result<()> {
+    let (lua, plant) = eager()?;
+    let plant: Function = lua.registry_value(&plant)?;
+    let globals = lua.globals();
+    globals.set_metatable(Some(lua.create_table()?));
+    let mut kept = Vec::new();
+    // Enough for one more reference thread, whatever it takes at a time.
+    for n in 0..70_000 {
+        if n % 4 == 0 {
+            while plant.call::<_, ()>(()).is_err() {}
+        }
+        kept.push(Value::Table(lua.globals()));
+        kept.push(Value::Thread(lua.current_thread()));
+        kept.push(Value::Table(globals.get_metatable().unwrap()));
+    }
+    #[cfg(feature = "serialize")]
+    kept.push(Value::Table(mlua::LuaSerdeExt::array_metatable(&lua)));
+    drop(kept);
+    Ok(())
+}
+
+#[test]
+fn a_collector_that_is_stopped_stays_so() -> Result<()> {
+    let lua = Lua::new();
+    lua.gc_stop();
+    let mut failed = 0;
+    for _ in 0..200 {
+        lua.load("setmetatable({}, { __gc = function() error('x') end })")
+            .exec()?;
+        failed += usize::from(lua.gc_step_kbytes(100).is_err());
+        failed += usize::from(lua.gc_step().is_err());
+        assert!(!lua.gc_is_running());
+    }
+    assert!(failed > 10, "{failed}");
+    Ok(())
+}

@@ -125,7 +125,7 @@ pub(crate) unsafe fn raise(
             #[cfg(not(raising_finalizers))]
             raise_no_memory(state);
         }
-        #[cfg(feature = "lua52")]
+        #[cfg(any(feature = "lua52", feature = "lua53"))]
         engine::put_off_collection(state);
         engine::lua_error(state)
     }

@@ -95,20 +95,3 @@ pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
         }
     }
 }
-
-/// Sees to it that the collector does not run before the next allocation.
-///
-/// It may run whenever a C function is called, a message handler too: an error in a finalizer would then take the place of the one
-/// that is to be handled.
-///
-/// # Safety
-///
-/// `state` is a state of an open VM.
-pub(crate) unsafe fn put_off_collection(state: *mut lua_State) {
-    // SAFETY: neither request raises. To start the collector again takes back what was allocated too much for it to wait.
-    unsafe {
-        if lua_gc(state, LUA_GCISRUNNING, 0) != 0 {
-            lua_gc(state, LUA_GCRESTART, 0);
-        }
-    }
-}

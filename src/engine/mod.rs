@@ -8,6 +8,7 @@
 //! - [`FINALIZERS_RAISE`]: whether an error in a finalizer comes out of whatever call has run the collector. Then no call
 //!   that can run the collector is made without protection, however much memory there is.
 //! - [`LOADING_RAISES`]: whether to load a chunk may raise an error.
+//! - [`DUMPING_RAISES`]: whether to dump a function may; Luau dumps none.
 //! - [`REF_BITS`]: how many values a reference thread holds, as a power of two.
 //!
 //! - [`HANDLES_NO_MEMORY`]: whether a message handler is called for a lack of memory, too, after which only the text tells
@@ -31,6 +32,26 @@ pub(crate) use current::*;
 /// The text of Lua's error for a lack of memory.
 pub(crate) const NO_MEMORY: &std::ffi::CStr = c"not enough memory";
 pub(crate) const HANDLES_NO_MEMORY: bool = cfg!(feature = "luau");
+
+/// Runs `body`; no error of a finalizer comes out of it, where that can be helped.
+///
+/// # Safety
+///
+/// `state` is a state of an open VM. `body` raises nothing.
+#[inline]
+pub(crate) unsafe fn without_finalizer_errors<R>(
+    state: *mut lua_State,
+    body: impl FnOnce() -> R,
+) -> R {
+    #[cfg(raising_finalizers)]
+    // SAFETY: passed on.
+    return unsafe { without_collector(state, body) };
+    #[cfg(not(raising_finalizers))]
+    {
+        let _ = state;
+        body()
+    }
+}
 
 /// Defines the continuation of a C function: what Lua calls when a function that was called with `lua_callk` or `lua_pcallk`
 /// has yielded, and is through.

@@ -22,6 +22,7 @@ pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
 
 /// `lua_load` protects itself.
 pub(crate) const LOADING_RAISES: bool = false;
+pub(crate) const DUMPING_RAISES: bool = false;
 
 /// Whether a reference thread gets its whole stack when it is made: see `lua51.rs`.
 pub(crate) const WHOLE_THREADS: bool = false;
@@ -107,6 +108,24 @@ pub(crate) unsafe fn without_collector<R>(state: *mut lua_State, body: impl FnOn
         })
     };
     body()
+}
+
+/// Sees to it that the collector does not run before the next allocation.
+///
+/// On Lua 5.2 it may run whenever a C function is called, on 5.3 whenever the stack has to grow for one. That may be a message
+/// handler: an error in a finalizer would then take the place of the one that is to be handled.
+///
+/// # Safety
+///
+/// `state` is a state of an open VM.
+#[cfg(raising_finalizers)]
+pub(crate) unsafe fn put_off_collection(state: *mut lua_State) {
+    // SAFETY: neither request raises. To start the collector again takes back what was allocated too much for it to wait.
+    unsafe {
+        if lua_gc(state, LUA_GCISRUNNING, 0) != 0 {
+            lua_gc(state, LUA_GCRESTART, 0);
+        }
+    }
 }
 
 /// Pushes the environment of the function at `index`, if it has one, and returns whether it has.

@@ -416,14 +416,17 @@ impl Slots {
     /// Makes one more reference thread, anchored in the registry.
     unsafe fn add_thread(&self, state: *mut engine::lua_State) -> Result<()> {
         // SAFETY: runs protected; the closure holds nothing that needs a destructor.
-        let thread = unsafe {
+        let make = || unsafe {
             protect(state, 0, 0, |state| {
                 let thread = engine::lua_newthread(state);
                 engine::prepare_whole_thread(state, thread);
                 engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, thread as *const _);
                 thread
-            })?
+            })
         };
+        // SAFETY: `state` is a running state, and `make` raises nothing. There are operations that take a slot and cannot report
+        // the error of a finalizer.
+        let thread = unsafe { engine::without_finalizer_errors(state, make)? };
         // SAFETY: a fresh thread has room for LUA_MINSTACK values. A finalizer that ran meanwhile may have added a thread of
         // its own; then this one is simply the next.
         unsafe {

@@ -265,10 +265,13 @@ unsafe fn make_array_metatable(lua: &Lua) -> Result<Slot> {
     let state = inner.state();
     // SAFETY: the body holds nothing; `take` pops the table.
     unsafe {
-        protect(state, 0, 1, |state| {
-            engine::lua_createtable(state, 0, 1);
-            engine::lua_pushboolean(state, 0);
-            engine::lua_setfield(state, -2, c"__metatable".as_ptr());
+        // Whoever asks for it may not be able to report the error of a finalizer.
+        engine::without_finalizer_errors(state, || {
+            protect(state, 0, 1, |state| {
+                engine::lua_createtable(state, 0, 1);
+                engine::lua_pushboolean(state, 0);
+                engine::lua_setfield(state, -2, c"__metatable".as_ptr());
+            })
         })?;
         let address = engine::lua_topointer(state, -1);
         let slot = inner.slots.take(state)?;

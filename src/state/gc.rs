@@ -119,11 +119,18 @@ impl Lua {
     /// As [`Lua::gc_collect`].
     pub fn gc_step_kbytes(&self, kbytes: c_int) -> Result<bool> {
         let entered = self.enter();
+        #[cfg(feature = "lua53")]
+        let was_running = self.gc_is_running();
         let finished = collect(&entered, |state| {
             // SAFETY: runs protected.
             unsafe { engine::lua_gc(state, engine::LUA_GCSTEP, kbytes) }
-        })?;
-        Ok(finished != 0)
+        });
+        // Lua 5.3 lets the collector run for a step, and on if that ends with an error.
+        #[cfg(feature = "lua53")]
+        if !was_running && finished.is_err() {
+            self.gc_stop();
+        }
+        Ok(finished? != 0)
     }
 
     /// Sets how long the collector waits after a cycle, in per cent of the memory in use then; returns the value before.
