@@ -354,6 +354,10 @@ impl<'lua> Function<'lua> {
     /// The function as a binary chunk, empty for a function of C or Rust.
     ///
     /// With `strip` the chunk has no names and lines for debugging in it.
+    ///
+    /// # Panics
+    ///
+    /// Panics on Lua 5.5 if there is no memory; a limit does not count.
     #[cfg(not(feature = "luau"))]
     pub fn dump(&self, strip: bool) -> Vec<u8> {
         unsafe extern "C-unwind" fn append(
@@ -374,22 +378,29 @@ impl<'lua> Function<'lua> {
         }
         let state = self.0.state();
         let mut chunk = Vec::new();
-        // SAFETY: dumping raises only what the writer raises, which raises nothing; the function is held. LuaJIT may leave a
-        // message above it.
-        unsafe {
+        let data = &mut chunk as *mut Vec<u8> as *mut c_void;
+        // SAFETY: the writer raises nothing. Where dumping itself takes memory, it runs protected; the function is held. LuaJIT
+        // may leave a message above it.
+        let dumped = unsafe {
             self.0.push();
-            let _held = Held::adopt(state, 1);
+            let mut held = Held::adopt(state, 1);
             if engine::lua_iscfunction(state, -1) != 0 {
-                return chunk;
+                return Vec::new();
             }
-            let top = engine::lua_gettop(state);
-            engine::lua_dump(
-                state,
-                append,
-                &mut chunk as *mut Vec<u8> as *mut c_void,
-                strip as c_int,
-            );
-            engine::lua_settop(state, top);
+            let dump = |state| engine::lua_dump(state, append, data, strip as c_int);
+            if engine::DUMPING_RAISES {
+                held.release(1);
+                let memory = &self.0.lua().inner().memory;
+                memory.without_limit(|| protect(state, 1, 0, dump))
+            } else {
+                let top = engine::lua_gettop(state);
+                let status = dump(state);
+                engine::lua_settop(state, top);
+                Ok(status)
+            }
+        };
+        if let Err(error) = dumped {
+            panic!("cannot dump a function: {error}");
         }
         chunk
     }

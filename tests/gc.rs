@@ -75,6 +75,7 @@ fn a_finalizer_may_ask_for_a_collection() -> Result<()> {
     let collect = lua.create_function(|lua, ()| {
         lua.gc_collect()?;
         lua.gc_step()?;
+        lua.gc_step_kbytes(std::os::raw::c_int::MAX)?;
         Ok(())
     })?;
     lua.load(with_finalized!(

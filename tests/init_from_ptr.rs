@@ -456,3 +456,27 @@ fn a_thousand_hosts_come_and_go() -> Result<()> {
     }
     Ok(())
 }
+
+/// `coroutine.close` of Lua 5.5 ends the coroutine that calls it, over whatever has called it.
+#[cfg(feature = "lua55")]
+#[test]
+fn a_coroutine_that_closes_itself_does_not_leap_over_rust() -> Result<()> {
+    let host = Host::new();
+    let lua = host.instance();
+    let call = lua.create_function(|_, f: Function| Ok(f.call::<_, ()>(()).is_err()))?;
+    lua.globals().set("call", call)?;
+    let code = c"coroutine.wrap(function() assert(call(coroutine.close)); coroutine.close() end)()";
+    assert_eq!(host.run(code), ffi::LUA_OK);
+    drop(lua);
+    host.close();
+
+    // A host without that library.
+    let host = Host::new();
+    assert_eq!(
+        host.run(c"package.loaded.coroutine = nil; coroutine = nil"),
+        ffi::LUA_OK
+    );
+    assert_eq!(host.instance().load("return 1").eval::<i64>()?, 1);
+    host.close();
+    Ok(())
+}

@@ -68,3 +68,20 @@ fn with_no_memory_at_all_everything_is_an_error() -> Result<()> {
     lua.set_memory_limit(0)?;
     lua.set_named_registry_value("a name that is new", 1)
 }
+
+#[cfg(not(feature = "luau"))]
+#[test]
+fn a_limit_does_not_count_for_dumping_a_function() -> Result<()> {
+    let lua = Lua::new();
+    let f = lua
+        .load("local a = 'some' return function() return a, 'other', x end")
+        .into_function()?;
+    let dumped = f.dump(false);
+    assert!(!dumped.is_empty());
+    for limit in [1, lua.used_memory(), lua.used_memory() + 50] {
+        lua.set_memory_limit(limit)?;
+        assert_eq!(f.dump(false), dumped);
+    }
+    lua.set_memory_limit(0)?;
+    lua.load(&dumped).exec()
+}

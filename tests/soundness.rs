@@ -753,3 +753,102 @@ fn warnings_in_the_middle_of_warnings_do_not_overflow_the_stack() -> Result<()> 
     assert!(*seen.borrow() > 0);
     Ok(())
 }
+
+/// In Lua 5.5 `coroutine.close` without arguments ends the coroutine that calls it, wherever in it that is.
+#[cfg(feature = "lua55")]
+mod a_coroutine_that_closes_itself {
+    use std::cell::Cell;
+
+    use mlua::Function;
+
+    use super::*;
+
+    /// A function that calls its argument and returns how that ended, and the count of calls that it has not come back from.
+    fn with_call(lua: &Lua) -> Result<Rc<Cell<i32>>> {
+        struct Open(Rc<Cell<i32>>);
+        impl Drop for Open {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() - 1);
+            }
+        }
+        let open = Rc::new(Cell::new(0));
+        let count = open.clone();
+        let call = lua.create_function(move |_, function: Function| {
+            count.set(count.get() + 1);
+            let _open = Open(count.clone());
+            Ok(match function.call::<_, ()>(()) {
+                Ok(()) => String::from("returned"),
+                Err(error) => error.to_string(),
+            })
+        })?;
+        lua.globals().set("call", call)?;
+        Ok(open)
+    }
+
+    #[test]
+    fn does_not_leap_over_rust() -> Result<()> {
+        let lua = Lua::new();
+        let open = with_call(&lua)?;
+        lua.load(
+            r#"
+            local function close() coroutine.close() end
+            local function close_by_name() coroutine.close((coroutine.running())) end
+            local function close_protected() assert(pcall(close)) end
+            local function close_in_a_metamethod()
+                local _ = setmetatable({}, { __index = close }).x
+            end
+            for _, f in ipairs { close, close_by_name, close_protected, close_in_a_metamethod } do
+                local text
+                local co = coroutine.create(function()
+                    text = call(f)
+                    return "after"
+                end)
+                local _, result = coroutine.resume(co)
+                assert(result == "after")
+                assert(text:find("attempt to close a coroutine across a C-call boundary", 1, true), text)
+            end
+            "#,
+        )
+        .exec()?;
+        assert_eq!(open.get(), 0);
+        // The coroutines are garbage, and none of them is taken for the one that runs.
+        lua.gc_collect()?;
+        lua.load("local t = {} for i = 1, 1000 do t[i] = { i } end assert(#t == 1000)")
+            .exec()
+    }
+
+    #[test]
+    fn ends_where_there_is_no_rust_in_between() -> Result<()> {
+        let lua = Lua::new();
+        let open = with_call(&lua)?;
+        lua.load(
+            r##"
+            local closed
+            local co = coroutine.create(function()
+                local c <close> = setmetatable({}, { __close = function() closed = true end })
+                call(function() end)
+                pcall(function() coroutine.close() end)
+                error("not reached")
+            end)
+            assert(select("#", assert(coroutine.resume(co))) == 1)
+            assert(closed and coroutine.status(co) == "dead")
+
+            -- A coroutine of its own inside of Rust.
+            assert(call(function()
+                coroutine.wrap(function() coroutine.close() end)()
+            end) == "returned")
+
+            -- What Lua says otherwise.
+            local _, message = pcall(coroutine.close)
+            assert(message == "cannot close main thread", message)
+            local _, message = pcall(coroutine.close, 1)
+            assert(message:find("thread expected", 1, true) or message:find("coroutine expected", 1, true), message)
+            local co = coroutine.create(print)
+            assert(coroutine.close(co) and coroutine.status(co) == "dead")
+            "##,
+        )
+        .exec()?;
+        assert_eq!(open.get(), 0);
+        Ok(())
+    }
+}

@@ -12,6 +12,7 @@ pub(crate) const USER_VALUES: c_int = 1;
 pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", feature = "vendored")));
 /// The check of the mode makes its message without protection, and LuaJIT runs the collector after it has loaded a chunk.
 pub(crate) const LOADING_RAISES: bool = true;
+pub(crate) const DUMPING_RAISES: bool = false;
 pub(crate) const REF_BITS: u32 = 9;
 
 #[allow(non_camel_case_types)]

@@ -1,5 +1,7 @@
-//! Lua 5.5: as 5.4, but for the seed of a state and the parameters of the collector, which have a request of their own.
+//! Lua 5.5: as 5.4, but for the seed of a state and the parameters of the collector, which have a request of their own; for a
+//! coroutine that closes itself; and for dumping a function, which takes memory.
 
+use std::ffi::CStr;
 use std::os::raw::{c_int, c_void};
 use std::ptr;
 
@@ -9,6 +11,9 @@ pub(crate) use ffi::*;
 pub(crate) const USER_VALUES: c_int = 2;
 pub(crate) const FINALIZERS_RAISE: bool = false;
 pub(crate) const REF_BITS: u32 = 16;
+
+/// The strings that were dumped already are kept in a table.
+pub(crate) const DUMPING_RAISES: bool = true;
 
 /// Makes a VM with a seed that nobody can know.
 pub(crate) unsafe fn lua_newstate(allocate: lua_Alloc, data: *mut c_void) -> *mut lua_State {
@@ -33,8 +38,8 @@ pub(crate) unsafe fn lua_gc(state: *mut lua_State, what: c_int, argument: c_int)
     }
 }
 
-/// Performs as many steps as `kbytes` take, one at the least; returns 1 if that has finished a cycle. To Lua 5.5 a step is a
-/// step, however much is asked for.
+/// Performs as many steps as `kbytes` take, one at the least; returns 1 if that has finished a cycle, and -1 in a finalizer. To
+/// Lua 5.5 a step is a step, however much is asked for.
 unsafe fn steps(state: *mut lua_State, kbytes: c_int) -> c_int {
     const ONE: usize = 0;
     // SAFETY: passed on. A negative value reads a parameter.
@@ -42,8 +47,9 @@ unsafe fn steps(state: *mut lua_State, kbytes: c_int) -> c_int {
         let size = ffi::lua_gc(state, LUA_GCPARAM, LUA_GCPSTEPSIZE, -1).max(1);
         let count = i64::from(kbytes) * 1024 / i64::from(size);
         for _ in 0..count.max(1) {
-            if ffi::lua_gc(state, LUA_GCSTEP, ONE) == 1 {
-                return 1;
+            match ffi::lua_gc(state, LUA_GCSTEP, ONE) {
+                0 => {}
+                finished_or_refused => return finished_or_refused,
             }
         }
         0
@@ -109,5 +115,77 @@ pub(crate) unsafe fn gc_gen(
             ],
         );
         ffi::lua_gc(state, LUA_GCGEN)
+    }
+}
+
+/// Opens the library `coroutine`, with our [`close`].
+///
+/// # Safety
+///
+/// Called by Lua.
+pub(crate) unsafe extern "C-unwind" fn luaopen_coroutine(state: *mut lua_State) -> c_int {
+    // SAFETY: entered by Lua, with nothing to drop. The library leaves its table on top.
+    unsafe {
+        ffi::luaopen_coroutine(state);
+        guard_close(state);
+    }
+    1
+}
+
+/// Puts our [`close`] into the library `coroutine` that a host has opened, if it has.
+///
+/// # Safety
+///
+/// May raise. There are `LUA_MINSTACK` free places.
+pub(crate) unsafe fn guard_coroutines(state: *mut lua_State) {
+    // SAFETY: the caller runs protected. Raw reads call nothing of the program's.
+    unsafe {
+        let top = lua_gettop(state);
+        if lua_getfield(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE) == LUA_TTABLE {
+            lua_pushstring(state, c"coroutine".as_ptr());
+            if lua_rawget(state, -2) == LUA_TTABLE {
+                guard_close(state);
+            }
+        }
+        lua_settop(state, top);
+    }
+}
+
+/// Puts our [`close`] around the one in the table on top.
+unsafe fn guard_close(state: *mut lua_State) {
+    const NAME: &CStr = c"close";
+    // SAFETY: the callers run protected.
+    unsafe {
+        lua_pushstring(state, NAME.as_ptr());
+        lua_pushvalue(state, -1);
+        lua_rawget(state, -3);
+        if lua_iscfunction(state, -1) != 0 {
+            lua_pushcclosure(state, close, 1);
+            lua_rawset(state, -3);
+        } else {
+            lua_pop(state, 2);
+        }
+    }
+}
+
+/// The library function `coroutine.close`, around that of Lua's.
+///
+/// Asked to close the coroutine that is running, that one leaps to where the coroutine was resumed, over all protected calls
+/// in between and over the frames that made them, of which those of Rust have something to drop. Whoever calls Lua from C or
+/// Rust does so without a continuation, and the coroutine cannot yield then; where it can yield, there is nobody whom that
+/// would not leap over, too.
+unsafe extern "C-unwind" fn close(state: *mut lua_State) -> c_int {
+    const RUNNING: &CStr = c"attempt to close a coroutine across a C-call boundary";
+    // SAFETY: entered by Lua; there is nothing to drop. The upvalue is Lua's own function, which takes its arguments from the
+    // same stack. It refuses to close the main thread by itself.
+    unsafe {
+        let itself = lua_isnone(state, 1) != 0 || lua_tothread(state, 1) == state;
+        if itself && lua_isyieldable(state) == 0 && main_thread(state) != state {
+            return luaL_error(state, RUNNING.as_ptr());
+        }
+        match lua_tocfunction(state, lua_upvalueindex(1)) {
+            Some(close) => close(state),
+            None => 0,
+        }
     }
 }

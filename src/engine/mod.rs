@@ -8,6 +8,7 @@
 //! - [`FINALIZERS_RAISE`]: whether an error in a finalizer comes out of whatever call has run the collector. Then no call
 //!   that can run the collector is made without protection, however much memory there is.
 //! - [`LOADING_RAISES`]: whether to load a chunk may raise an error.
+//! - [`DUMPING_RAISES`]: whether to dump a function may; Luau dumps none.
 //! - [`REF_BITS`]: how many values a reference thread holds, as a power of two.
 //!
 //! - [`HANDLES_NO_MEMORY`]: whether a message handler is called for a lack of memory, too, after which only the text tells

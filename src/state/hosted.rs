@@ -38,6 +38,9 @@ impl Lua {
     /// The instance works in the main thread of the VM, except where a function of its own was called from a coroutine.
     /// It is not a safe one in the sense of [`Lua::new`], and it cannot limit memory.
     ///
+    /// On Lua 5.5 the library `coroutine` of the VM gets another `close`, which does not end the running coroutine over frames
+    /// of Rust. The program must not have kept Lua's own and do that with it.
+    ///
     /// # Safety
     ///
     /// `state` is a state of an open VM of the Lua that this library is built with, which is not in use on another thread.
@@ -176,6 +179,8 @@ unsafe fn set_up(block: NonNull<LuaInner>, main: *mut engine::lua_State) -> Resu
         create::set_up(block, main)?;
         #[cfg(waits_in_lua)]
         block.as_ref().lua_side.open(block.as_ref(), main)?;
+        #[cfg(feature = "lua55")]
+        protect(main, 0, 0, |state| engine::guard_coroutines(state))?;
         #[cfg(lua_ge_54)]
         host_close::prepare(block.as_ref(), main)?;
         post_guard(block, main)
