@@ -6,7 +6,8 @@
 //! in the header that all objects of the collector begin with: it moves the object to another list and sets a flag. So the
 //! question is asked by making a table, the probe, and comparing its header before and after it gets its metatable.
 //!
-//! Before Lua 5.4 there is nothing to ask by: there handles die when the guard is finalized.
+//! Before Lua 5.4 there is nothing to ask by: there handles die when the guard is finalized, and userdata that finalizers make
+//! before that are not finalized.
 //!
 //! It is asked only in finalizers, where Lua refuses all requests to the collector; so anywhere else the question costs one
 //! such request.

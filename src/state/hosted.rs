@@ -46,6 +46,9 @@ impl Lua {
     /// `state` is a state of an open VM of the Lua that this library is built with, which is not in use on another thread.
     /// The host closes the VM while no code of this library is running in it, and no reference into it is left.
     ///
+    /// Before Lua 5.4 nobody can tell whether a VM is being closed: there its first instance is not made by a finalizer that runs
+    /// in that, since nothing would tell the instance when the VM is gone.
+    ///
     /// # Panics
     ///
     /// Panics if there is no memory, or if the VM is just being closed. With the feature `module`, where a panic would end

@@ -592,9 +592,11 @@ fn finalizers_set_and_lift_a_memory_limit_wherever_the_collector_runs() {
 }
 
 /// Slots enough to begin a third reference thread in a finalizer that began within the growth from the first to the second.
+#[cfg(all(finalizers, not(any(feature = "lua52", feature = "lua53"))))]
 const MANY: i64 = 140_000;
 
-#[cfg(finalizers)]
+// On Lua 5.2 and 5.3 the collector does not run there: who takes a slot may not be able to report the error of a finalizer.
+#[cfg(all(finalizers, not(any(feature = "lua52", feature = "lua53"))))]
 #[test]
 fn a_finalizer_takes_many_slots_while_an_operation_makes_room_for_one() {
     if tiny() {
