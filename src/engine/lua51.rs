@@ -394,13 +394,13 @@ pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
     unsafe { lua_setfenv(state, -2) };
 }
 
-#[cfg(feature = "luajit")]
+#[cfg(all(feature = "luajit", feature = "async"))]
 extern "C-unwind" {
     pub(crate) fn lua_isyieldable(state: *mut lua_State) -> c_int;
 }
 
 /// Whether `state` may be able to yield: this Lua does not tell more.
-#[cfg(feature = "lua51")]
+#[cfg(all(feature = "lua51", feature = "async"))]
 pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
     // SAFETY: one value is pushed and popped; every C function has room for it.
     unsafe {

@@ -39,6 +39,7 @@ pub(crate) unsafe fn luaL_len(state: *mut lua_State, index: c_int) -> lua_Intege
 }
 
 /// Whether `state` may be able to yield: this Lua does not tell more.
+#[cfg(feature = "async")]
 pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
     // SAFETY: one value is pushed and popped; every C function has room for it.
     unsafe {
