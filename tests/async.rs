@@ -13,8 +13,8 @@ use futures::executor::block_on;
 use futures::future::join_all;
 use futures::stream::{StreamExt, TryStreamExt};
 use mlua::{
-    AnyUserDataExt, AsyncThread, Error, Function, Lua, LuaOptions, MetaMethod, MultiValue, Result,
-    StdLib, Table, TableExt, Thread, ThreadStatus, UserData, UserDataMethods, Value, Variadic,
+    AnyUserDataExt, AsyncThread, Error, Function, Lua, LuaOptions, MultiValue, Result, StdLib,
+    Table, TableExt, Thread, ThreadStatus, UserData, UserDataMethods, Value, Variadic,
 };
 
 /// Pending once.
@@ -407,11 +407,11 @@ impl UserData for Counter {
 /// Lua 5.1 and Luau call metamethods in ways that cannot be yielded over.
 #[cfg(not(any(feature = "lua51", feature = "luau")))]
 fn add_operators<'lua, M: UserDataMethods<'lua, Counter>>(methods: &mut M) {
-    methods.add_async_meta_method(MetaMethod::Call, |_, this, n: i64| async move {
+    methods.add_async_meta_method(mlua::MetaMethod::Call, |_, this, n: i64| async move {
         pause().await;
         Ok(this.0 * n)
     });
-    methods.add_async_meta_method(MetaMethod::Index, |_, this, key: String| async move {
+    methods.add_async_meta_method(mlua::MetaMethod::Index, |_, this, key: String| async move {
         pause().await;
         Ok(format!("{key} of {}", this.0))
     });
@@ -420,10 +420,13 @@ fn add_operators<'lua, M: UserDataMethods<'lua, Counter>>(methods: &mut M) {
         this.0 = n;
         Ok(())
     });
-    methods.add_async_meta_function(MetaMethod::Add, |_, (a, b): (Value, Value)| async move {
-        pause().await;
-        Ok(format!("{} {}", a.type_name(), b.type_name()))
-    });
+    methods.add_async_meta_function(
+        mlua::MetaMethod::Add,
+        |_, (a, b): (Value, Value)| async move {
+            pause().await;
+            Ok(format!("{} {}", a.type_name(), b.type_name()))
+        },
+    );
 }
 
 #[test]

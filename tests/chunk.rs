@@ -283,17 +283,14 @@ impl<'lua> AsChunk<'lua, 'static> for Described {
     }
 }
 
-#[cfg(not(feature = "luau"))]
 #[test]
 fn a_type_may_bring_name_environment_and_mode() {
     let lua = Lua::new();
     let described = |env, source, mode| lua.load(Described { env, source, mode });
 
     assert_eq!(described(Ok(7), Ok("x"), None).eval::<i64>().unwrap(), 7);
-    assert_eq!(
-        message(described(Ok(7), Ok("= x"), None).exec()),
-        "syntax error: described:1: unexpected symbol near '='"
-    );
+    let text = message(described(Ok(7), Ok("= x"), None).exec());
+    assert!(text.starts_with("syntax error: described:1: "), "{text}");
     assert_eq!(
         message(described(Ok(7), Ok("x"), Some(ChunkMode::Binary)).eval::<Value>()),
         "syntax error: attempt to load a text chunk (mode is 'b')"

@@ -62,6 +62,7 @@ fn modes_return_the_one_before() -> Result<()> {
     assert_eq!(lua.gc_inc(0, 0, 0), GCMode::Incremental);
     assert_eq!(lua.gc_gen(0, 0), GCMode::Incremental);
     assert_eq!(lua.gc_gen(20, 100), GCMode::Generational);
+    lua.gc_step_kbytes(std::os::raw::c_int::MAX)?;
     lua.load("for i = 1, 1e5 do local t = { i } end").exec()?;
     lua.gc_collect()?;
     assert_eq!(lua.gc_inc(200, 100, 13), GCMode::Generational);

@@ -288,7 +288,7 @@ fn every_operation_fails_with_it_and_all_goes_on() -> Result<()> {
             }
         }
         assert!(
-            failures > 2,
+            failures > 0,
             "{name}: {failures} failures, {successes} successes"
         );
         while lua.gc_collect().is_err() {}

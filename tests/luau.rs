@@ -811,11 +811,29 @@ mod base {
             assert(weak[1] == nil)
             assert(collectgarbage("count") > 1)
             assert(type(collectgarbage("step", 1000)) == "boolean")
+            local pause = collectgarbage("setpause", 150)
+            assert(collectgarbage("setpause", pause) == 150)
+            local multiplier = collectgarbage("setstepmul", 0)
+            assert(collectgarbage("setstepmul", multiplier) == 1)
+            collectgarbage()
             assert(not pcall(collectgarbage, "nonsense"))
             assert(not pcall(collectgarbage, {}))
             "#,
         )
         .exec()
+    }
+
+    #[test]
+    fn the_collector_takes_any_parameters() -> Result<()> {
+        let lua = Lua::new();
+        for parameter in [0, -1, i32::MIN, i32::MAX, 1] {
+            lua.gc_set_step_multiplier(parameter);
+            lua.gc_set_pause(parameter);
+            lua.load("for i = 1, 1000 do local t = { i } end").exec()?;
+            lua.gc_step()?;
+            lua.gc_collect()?;
+        }
+        Ok(())
     }
 
     #[test]

@@ -284,17 +284,36 @@ pub(crate) unsafe extern "C-unwind" fn collect(state: *mut engine::lua_State) ->
         let userdata = engine::lua_touserdata(state, 1);
         let header = userdata as *mut Header;
         if let Some(drop) = (*header).drop.take() {
-            run_drop((*header).inner, state, || drop(userdata));
+            run_finalizer((*header).inner, state, || drop(userdata));
         }
     }
     0
 }
 
-/// Runs a destructor of the user on behalf of the collector. A panic in it ends here: no frame of Lua's could take it.
+/// Runs a destructor of the user on behalf of the collector.
 ///
 /// # Safety
 ///
-/// Called from a finalizer on `state`.
+/// As [`run_drop`].
+#[cfg(finalizers)]
+pub(crate) unsafe fn run_finalizer(
+    inner: NonNull<LuaInner>,
+    state: *mut engine::lua_State,
+    drop: impl FnOnce(),
+) {
+    // SAFETY: passed on. The block is there while its VM is.
+    unsafe {
+        #[cfg(raising_finalizers)]
+        let drop = || inner.as_ref().while_finalizing(|| contain(drop));
+        run_drop(inner, state, drop)
+    }
+}
+
+/// Runs a destructor of the user on behalf of somebody who cannot take its panic. It ends here: no frame of Lua's could take it.
+///
+/// # Safety
+///
+/// `state` is the running state of the instance, or that of a finalizer.
 pub(crate) unsafe fn run_drop(
     inner: NonNull<LuaInner>,
     state: *mut engine::lua_State,
@@ -312,7 +331,7 @@ pub(crate) unsafe fn run_drop(
     let frame = inner.enter_frame();
     let drop = || inner.memory.unlimited(|| contain(drop));
     #[cfg(raising_finalizers)]
-    inner.inside(|| inner.while_finalizing(drop));
+    inner.inside(drop);
     #[cfg(not(raising_finalizers))]
     drop();
     mem::drop(frame);

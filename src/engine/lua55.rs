@@ -2,6 +2,7 @@
 //! coroutine that closes itself; and for dumping a function, which takes memory.
 
 use std::ffi::CStr;
+use std::mem::size_of;
 use std::os::raw::{c_int, c_void};
 use std::ptr;
 
@@ -44,9 +45,15 @@ unsafe fn steps(state: *mut lua_State, kbytes: c_int) -> c_int {
     const ONE: usize = 0;
     // SAFETY: passed on. A negative value reads a parameter.
     unsafe {
-        let size = ffi::lua_gc(state, LUA_GCPARAM, LUA_GCPSTEPSIZE, -1).max(1);
-        let count = i64::from(kbytes) * 1024 / i64::from(size);
-        for _ in 0..count.max(1) {
+        let size = i64::from(ffi::lua_gc(state, LUA_GCPARAM, LUA_GCPSTEPSIZE, -1)).max(1);
+        let count = i64::from(kbytes) * 1024 / size;
+        // Nothing tells of the end of a collection in generational mode. The work of a cycle is counted in words, of which no
+        // object has more than bytes.
+        let multiplier = i64::from(ffi::lua_gc(state, LUA_GCPARAM, LUA_GCPSTEPMUL, -1));
+        let work = size / size_of::<usize>() as i64 * multiplier / 100;
+        let used = i64::from(ffi::lua_gc(state, LUA_GCCOUNT)) * 1024;
+        let enough = used / work.max(1) + 100;
+        for _ in 0..count.min(enough).max(1) {
             match ffi::lua_gc(state, LUA_GCSTEP, ONE) {
                 0 => {}
                 finished_or_refused => return finished_or_refused,

@@ -406,6 +406,22 @@ pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
 
 pub(crate) const LUA_GCSETPAUSE: c_int = LUA_GCSETGOAL;
 
+/// As Luau's own, with parameters of the collector that it can count with: it divides by the multiplier of steps, and multiplies
+/// both in the type `int`.
+pub(crate) unsafe fn lua_gc(state: *mut lua_State, what: c_int, argument: c_int) -> c_int {
+    const MOST_PAUSE: c_int = 2_000;
+    const MOST_STEPMUL: c_int = 1_000_000;
+    const _: () = assert!(MOST_PAUSE.checked_mul(MOST_STEPMUL).is_some());
+
+    let argument = match what {
+        LUA_GCSETGOAL => argument.clamp(0, MOST_PAUSE),
+        LUA_GCSETSTEPMUL => argument.clamp(1, MOST_STEPMUL),
+        _ => argument,
+    };
+    // SAFETY: passed on.
+    unsafe { ffi::lua_gc(state, what, argument) }
+}
+
 /// Luau's userdata have no user values: theirs lie in a table with weak keys, by userdata.
 pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c_int) -> c_int {
     debug_assert_eq!(n, 1);

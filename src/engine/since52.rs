@@ -22,6 +22,7 @@ pub(crate) fn is_tail_call(debug: &lua_Debug) -> bool {
 
 /// `lua_load` protects itself.
 pub(crate) const LOADING_RAISES: bool = false;
+#[cfg(not(feature = "lua55"))]
 pub(crate) const DUMPING_RAISES: bool = false;
 
 /// Whether a reference thread gets its whole stack when it is made: see `lua51.rs`.

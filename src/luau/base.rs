@@ -55,6 +55,8 @@ fn control<'lua>(lua: &'lua Lua, option: &str, argument: c_int) -> Result<Value<
         "count" => return kilobytes(lua).into_lua(lua),
         "step" => return lua.gc_step_kbytes(argument.max(0))?.into_lua(lua),
         "isrunning" => return lua.gc_is_running().into_lua(lua),
+        "setpause" => return lua.gc_set_pause(argument).into_lua(lua),
+        "setstepmul" => return lua.gc_set_step_multiplier(argument).into_lua(lua),
         other => {
             let message = format!("bad argument #1 to 'collectgarbage' (invalid option '{other}')");
             return Err(Error::RuntimeError(message));

@@ -94,10 +94,17 @@ impl Lua {
         unsafe {
             let memory = &inner.memory as *const Memory as *mut c_void;
             let state = engine::lua_newstate(Memory::allocate, memory);
+            #[cfg(feature = "luajit")]
+            let state = if state.is_null() {
+                inner.foreign_memory.set(true);
+                engine::luaL_newstate()
+            } else {
+                state
+            };
             if state.is_null() {
                 return Err(Error::MemoryError("not enough memory".into()));
             }
-            inner.attach(state, state, true);
+            inner.attach(state, state, inner.owns_memory());
             engine::lua_atpanic(state, unprotected);
             // Nothing of what is made here is garbage.
             engine::lua_gc(state, engine::LUA_GCSTOP, 0);

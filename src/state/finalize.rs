@@ -27,7 +27,7 @@ impl Drop for Sentinel {
         let inner = unsafe { self.0.as_ref() };
         finalize_latecomers(inner);
         if inner.escaped_while_closing() {
-            inner.memory.stop_freeing();
+            stop_freeing(inner);
         }
         #[cfg(raising_finalizers)]
         inner.late.is_over.set(true);
@@ -43,7 +43,60 @@ pub(super) fn after_sentinel(inner: &LuaInner) {
     }
     finalize_latecomers(inner);
     if inner.escaped_while_closing() {
-        inner.memory.stop_freeing();
+        stop_freeing(inner);
+    }
+}
+
+fn stop_freeing(inner: &LuaInner) {
+    inner.memory.stop_freeing();
+    #[cfg(feature = "luajit")]
+    if inner.foreign_memory.get() {
+        // SAFETY: the instance is there, and owns its VM.
+        unsafe { foreign::stop_freeing(inner.main_state()) }
+    }
+}
+
+/// The allocator of LuaJIT's own.
+#[cfg(feature = "luajit")]
+mod foreign {
+    use std::os::raw::c_void;
+
+    use crate::engine;
+
+    struct Allocator(engine::lua_Alloc, *mut c_void);
+
+    /// See [`Memory::stop_freeing`](crate::state::memory::Memory::stop_freeing).
+    pub(super) unsafe fn stop_freeing(state: *mut engine::lua_State) {
+        let mut ud = std::ptr::null_mut();
+        // SAFETY: passed on. What takes the place of the allocator does the same, but for freeing; it stays for good, as what it
+        // allocates does.
+        unsafe {
+            let function = engine::lua_getallocf(state, &mut ud);
+            if !std::ptr::fn_addr_eq(function, keep as engine::lua_Alloc) {
+                let before = Box::leak(Box::new(Allocator(function, ud)));
+                engine::lua_setallocf(state, keep, before as *mut Allocator as *mut c_void);
+            }
+        }
+    }
+
+    unsafe extern "C" fn keep(
+        ud: *mut c_void,
+        block: *mut c_void,
+        osize: usize,
+        nsize: usize,
+    ) -> *mut c_void {
+        if nsize == 0 {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: `stop_freeing` has made it; a block that grows moves, and the old one stays.
+        unsafe {
+            let before = &*(ud as *const Allocator);
+            let new = before.0(before.1, std::ptr::null_mut(), 0, nsize);
+            if !new.is_null() && !block.is_null() {
+                std::ptr::copy_nonoverlapping(block as *const u8, new as *mut u8, osize.min(nsize));
+            }
+            new
+        }
     }
 }
 

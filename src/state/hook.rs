@@ -181,6 +181,11 @@ impl Hooks {
         }
         self.hook.borrow().clone()
     }
+
+    /// Whether Lua goes on asking for the hook in other threads than that it is for: in LuaJIT they all have the same.
+    fn is_shared(&self) -> bool {
+        cfg!(feature = "luajit") && self.hook.borrow().is_some()
+    }
 }
 
 impl Lua {
@@ -188,6 +193,9 @@ impl Lua {
     ///
     /// An instance has one hook: this one takes the place of any other, also of one that was set for a coroutine with
     /// [`Thread::set_hook`]. No hook is called while a hook runs.
+    ///
+    /// LuaJIT calls hooks from code that it interprets, not from code that it has compiled: the library function `jit.off` turns
+    /// that off.
     ///
     /// An error that the callback returns is raised in the code that was running, and a panic goes on in the Rust code that
     /// called into Lua; so a hook can put an end to a program.
@@ -273,6 +281,9 @@ unsafe fn run_hook(
     record: *mut engine::lua_Debug,
 ) -> Result<c_int> {
     let Some(function) = inner.hooks.function_for(state) else {
+        if inner.hooks.is_shared() {
+            return Ok(0);
+        }
         // Removed, or inherited from the thread that made this one.
         // SAFETY: as in `Hooks::set`.
         unsafe { engine::lua_sethook(state, None, 0, 0) };

@@ -64,6 +64,9 @@ pub(crate) struct LuaInner {
     depth: Cell<u32>,
     /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
     infallible_memory: Cell<bool>,
+    /// Whether LuaJIT insists on its own allocator, as it does on 64 bits without its mode GC64.
+    #[cfg(feature = "luajit")]
+    pub(crate) foreign_memory: Cell<bool>,
     /// Whether the VM was made, and is closed, by somebody else.
     pub(crate) hosted: Cell<bool>,
     /// What a hosted instance finds out by whether its host closes the VM.
@@ -116,6 +119,8 @@ impl LuaInner {
             #[cfg(any(waits_in_lua, raising_finalizers))]
             depth: Cell::new(0),
             infallible_memory: Cell::new(false),
+            #[cfg(feature = "luajit")]
+            foreign_memory: Cell::new(false),
             hosted: Cell::new(false),
             #[cfg(lua_ge_54)]
             probe: Cell::new(None),
@@ -223,6 +228,10 @@ impl LuaInner {
 
     /// Whether the allocator of the VM is ours, so that memory is counted and can be limited.
     pub(crate) fn owns_memory(&self) -> bool {
+        #[cfg(feature = "luajit")]
+        if self.foreign_memory.get() {
+            return false;
+        }
         !self.hosted.get()
     }
 

@@ -122,18 +122,20 @@ impl Memory {
 
     /// Whether the limit concerns a block of `size` bytes now.
     ///
-    /// If LuaJIT gets no memory for the upvalue of a new closure, it later frees the closure with a wrong size. So what is of the
-    /// size of an upvalue is never refused; without other objects there cannot be many of them.
+    /// If LuaJIT gets no memory for an upvalue of a new closure, it later frees the closure with a wrong size. So once there was
+    /// memory for a closure, there is for the upvalues that it can have.
     #[inline(always)]
-    fn is_in_force(&self, size: usize) -> bool {
+    fn is_in_force(&self, size: usize, used: usize) -> bool {
         #[cfg(feature = "luajit")]
         {
             const UPVALUE: usize = 2 * 8 + 4 * std::mem::size_of::<usize>();
-            self.in_force.get() && size != UPVALUE
+            const MOST_UPVALUES: usize = 60;
+            let upvalue = size == UPVALUE && used - self.ceiling.get() <= MOST_UPVALUES * UPVALUE;
+            self.in_force.get() && !upvalue
         }
         #[cfg(not(feature = "luajit"))]
         {
-            let _ = size;
+            let _ = (size, used);
             true
         }
     }
@@ -210,7 +212,10 @@ impl Memory {
     #[inline(always)]
     fn count(&self, osize: usize, nsize: usize) -> bool {
         let used = (self.used.get() - osize).saturating_add(nsize);
-        if nsize > osize && used > self.ceiling.get() && (used > MOST || self.is_in_force(nsize)) {
+        if nsize > osize
+            && used > self.ceiling.get()
+            && (used > MOST || self.is_in_force(nsize, used))
+        {
             return false;
         }
         #[cfg(feature = "luajit")]

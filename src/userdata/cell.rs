@@ -21,7 +21,7 @@ use crate::call::drop_unused;
 #[cfg(not(finalizers))]
 use crate::call::new_swept_userdata;
 #[cfg(finalizers)]
-use crate::call::{callback::upvalue, cell::run_drop, new_userdata};
+use crate::call::{callback::upvalue, cell::run_finalizer, new_userdata};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
@@ -390,7 +390,7 @@ pub(super) unsafe extern "C-unwind" fn collect<T>(state: *mut engine::lua_State)
         engine::lua_pushvalue(state, engine::lua_upvalueindex(2));
         engine::lua_setmetatable(state, 1);
         if !is_borrowed::<T>(userdata) {
-            run_drop(inner, state, || ptr::drop_in_place(cell::<T>(userdata)));
+            run_finalizer(inner, state, || ptr::drop_in_place(cell::<T>(userdata)));
         }
     }
     0

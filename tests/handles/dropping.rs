@@ -16,7 +16,7 @@ use mlua::{
 use crate::kit::{
     assert_destroyed, keep_forever, panic_message, root, Handed, OnDrop, Owner, Tally,
 };
-use crate::scale::{scaled, tiny, Random};
+use crate::scale::{scaled, Random};
 
 /// Leaves garbage in `lua` whose finalizer runs `f`.
 fn on_collection(lua: &Lua, f: impl FnOnce() + 'static) -> Result<()> {
@@ -599,7 +599,7 @@ const MANY: i64 = 140_000;
 #[cfg(all(finalizers, not(any(feature = "lua52", feature = "lua53"))))]
 #[test]
 fn a_finalizer_takes_many_slots_while_an_operation_makes_room_for_one() {
-    if tiny() {
+    if crate::scale::tiny() {
         return; // Nothing less than MANY shows anything.
     }
     for limit_inside in [false, true] {
