@@ -314,6 +314,7 @@ pub(crate) unsafe fn run_finalizer(
 /// # Safety
 ///
 /// `state` is the running state of the instance, or that of a finalizer.
+#[cfg_attr(not(any(finalizers, feature = "async")), allow(dead_code))]
 pub(crate) unsafe fn run_drop(
     inner: NonNull<LuaInner>,
     state: *mut engine::lua_State,
