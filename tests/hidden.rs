@@ -83,7 +83,14 @@ fn instances_without_a_lifetime() {
 
 #[test]
 fn the_metamethod_of_the_type_name() {
-    assert_eq!(MetaMethod::Type.name(), "__name");
+    assert_eq!(
+        MetaMethod::Type.name(),
+        if cfg!(feature = "luau") {
+            "__type"
+        } else {
+            "__name"
+        }
+    );
 }
 
 #[test]
