@@ -25,6 +25,11 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         // SAFETY: the block outlives its VM.
         let inner = unsafe { self.0.as_ref() };
+        // In the middle of a function of the library, which may well hold proxies: looked at when that is through.
+        #[cfg(raising_finalizers)]
+        if inner.depth() > 1 {
+            return inner.late.is_over.set(true);
+        }
         finalize_latecomers(inner);
         if inner.escaped_while_closing() {
             stop_freeing(inner);

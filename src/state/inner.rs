@@ -268,6 +268,12 @@ impl LuaInner {
         self.inside(body)
     }
 
+    /// How many calls from Lua into Rust are in progress.
+    #[cfg(raising_finalizers)]
+    pub(super) fn depth(&self) -> u32 {
+        self.depth.get()
+    }
+
     /// Runs what Lua has called.
     #[inline(always)]
     pub(crate) fn inside<R>(&self, body: impl FnOnce() -> R) -> R {
