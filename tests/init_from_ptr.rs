@@ -3,6 +3,7 @@
 
 #[cfg(not(feature = "send"))]
 use std::cell::Cell;
+#[cfg(not(feature = "send"))]
 use std::ffi::CString;
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
