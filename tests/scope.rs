@@ -260,7 +260,7 @@ fn userdata_of_other_types_end() -> Result<()> {
         lua.globals()
             .set("y", scope.create_nonstatic_userdata(Borrows(&cell))?)?;
         // Before Lua 5.3 `tostring` knows no names of types.
-        let kind = if cfg!(lua_ge_53) {
+        let kind = if cfg!(any(lua_ge_53, feature = "luau")) {
             "Borrows"
         } else {
             "userdata"

@@ -82,6 +82,7 @@ fn a_rust_function_can_be_a_coroutine() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn an_error_ends_the_coroutine_and_comes_with_its_traceback() -> Result<()> {
     let lua = Lua::new();
@@ -112,6 +113,7 @@ fn an_error_ends_the_coroutine_and_comes_with_its_traceback() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn an_error_object_that_is_no_string_becomes_text() -> Result<()> {
     let lua = Lua::new();
@@ -156,6 +158,7 @@ fn a_tostring_that_fails_is_an_error_too() -> Result<()> {
     Ok(())
 }
 
+#[cfg(not(feature = "luau"))]
 #[test]
 fn an_error_of_a_callback_comes_back_as_it_is() -> Result<()> {
     let lua = Lua::new();
@@ -226,7 +229,7 @@ fn a_reset_coroutine_begins_anew() -> Result<()> {
     Ok(())
 }
 
-#[cfg(any(lua_ge_54, feature = "luau"))]
+#[cfg(lua_ge_54)]
 #[test]
 fn a_reset_returns_the_error_that_had_ended_the_coroutine() -> Result<()> {
     let lua = Lua::new();
