@@ -1,6 +1,7 @@
 //! Programs, of Lua and of safe Rust, that reach for what the library relies on.
 //!
 //! With the feature `send` values must be `Send`, which those here are not.
+#![cfg_attr(not(finalizers), allow(unused_imports, dead_code))] // of tests that take finalizers
 
 #![cfg(not(feature = "send"))]
 
