@@ -2,7 +2,6 @@
 //!
 //! With the feature `send` values must be `Send`, which those here are not.
 #![cfg_attr(not(finalizers), allow(unused_imports, dead_code))] // of tests that take finalizers
-
 #![cfg(not(feature = "send"))]
 
 #[macro_use]
