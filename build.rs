@@ -65,19 +65,18 @@ const LUA_VERSION: u32 = if cfg!(feature = "lua55") {
 /// - `lua_ge_52`: the main thread and the globals are in the registry; functions have no environment; C code can yield.
 /// - `lua_ge_53`: integers are a subtype of numbers; an instance has extra space in front of its state.
 /// - `lua_ge_54`: userdata with several user values; to-be-closed variables; warnings; generational collection.
-/// - `continuations`: a C function can be yielded over if it says how to go on (`lua_callk`, `lua_yieldk`).
-/// - `waits_in_lua`: not so, or not for a single call; what has to wait does so in a function of Lua's.
+/// - `waits_in_lua`: a C function cannot be yielded over by saying how to go on (`lua_callk`, `lua_yieldk`), or not in each
+///   call; what has to wait does so in a function of Lua's.
 /// - `yields_hide`: what lies on the stack of a C function that has yielded cannot be seen from outside.
 /// - `raising_finalizers`: an error in a finalizer may come out of whatever call has run the collector.
 /// - `light_functions`: a C function without upvalues is a plain value, so pushing one takes no memory.
 /// - `finalizers`: userdata are finalized by `__gc`, which finds a working VM. Without, the sweep drops what is in them, and
 ///   nothing may touch the VM meanwhile.
 /// - `raising_checkstack`: `lua_checkstack` raises an error where there is no memory for the stack.
-const CFGS: [(&str, bool); 10] = [
+const CFGS: [(&str, bool); 9] = [
     ("lua_ge_52", LUA_VERSION >= 502),
     ("lua_ge_53", LUA_VERSION >= 503),
     ("lua_ge_54", LUA_VERSION >= 504),
-    ("continuations", LUA_VERSION >= 502),
     ("waits_in_lua", LUA_VERSION < 502),
     ("yields_hide", LUA_VERSION < 504),
     (

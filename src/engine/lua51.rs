@@ -4,9 +4,17 @@
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
 
+#[cfg(all(feature = "lua51", feature = "async"))]
+pub(crate) use super::before54::lua_isyieldable;
+pub(crate) use super::before54::{
+    lua_newuserdatauv, lua_rawgeti, lua_rawseti, lua_rotate, USER_VALUES,
+};
+pub(crate) use super::family51::{
+    call_bare, lua_KContext, lua_callk, lua_compare, lua_copy, lua_pcallk, push_environment,
+    push_globals, set_environment, LUA_OPEQ,
+};
 pub(crate) use ffi::*;
 
-pub(crate) const USER_VALUES: c_int = 1;
 /// The LuaJIT that is built from source has ended errors in finalizers where they are raised since 2023. One of the system
 /// may be older.
 pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", feature = "vendored")));
@@ -14,94 +22,6 @@ pub(crate) const FINALIZERS_RAISE: bool = cfg!(not(all(feature = "luajit", featu
 pub(crate) const LOADING_RAISES: bool = true;
 pub(crate) const DUMPING_RAISES: bool = false;
 pub(crate) const REF_BITS: u32 = 9;
-
-#[allow(non_camel_case_types)]
-pub(crate) type lua_KContext = isize;
-#[allow(non_camel_case_types)]
-type lua_KFunction = unsafe extern "C-unwind" fn(*mut lua_State, c_int, lua_KContext) -> c_int;
-
-pub(crate) const LUA_OPEQ: c_int = 0;
-
-pub(crate) unsafe fn lua_newuserdatauv(
-    state: *mut lua_State,
-    size: usize,
-    _uservalues: c_int,
-) -> *mut c_void {
-    // SAFETY: passed on.
-    unsafe { lua_newuserdata(state, size) }
-}
-
-/// A calls that cannot be yielded over.
-pub(crate) unsafe fn lua_callk(
-    state: *mut lua_State,
-    nargs: c_int,
-    nresults: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) {
-    // SAFETY: passed on.
-    unsafe { lua_call(state, nargs, nresults) }
-}
-
-/// As [`lua_callk`].
-pub(crate) unsafe fn lua_pcallk(
-    state: *mut lua_State,
-    nargs: c_int,
-    nresults: c_int,
-    handler: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) -> c_int {
-    // SAFETY: passed on.
-    unsafe { lua_pcall(state, nargs, nresults, handler) }
-}
-
-pub(crate) unsafe fn lua_compare(state: *mut lua_State, a: c_int, b: c_int, op: c_int) -> c_int {
-    debug_assert_eq!(op, LUA_OPEQ);
-    // SAFETY: passed on.
-    unsafe { lua_equal(state, a, b) }
-}
-
-/// Needs one free place, and no more.
-#[inline(always)]
-pub(crate) unsafe fn lua_copy(state: *mut lua_State, from: c_int, to: c_int) {
-    // SAFETY: passed on; `to` is no index from the top.
-    unsafe {
-        debug_assert!(to > 0);
-        lua_pushvalue(state, from);
-        lua_replace(state, to);
-    }
-}
-
-/// The field at `n`, which may be any integer.
-#[inline(always)]
-pub(crate) unsafe fn lua_rawgeti(state: *mut lua_State, index: c_int, n: lua_Integer) -> c_int {
-    // SAFETY: passed on. A number is no object of the collector.
-    unsafe {
-        if let Ok(n) = c_int::try_from(n) {
-            lua_rawgeti_(state, index, n);
-            return lua_type(state, -1);
-        }
-        let index = lua_absindex(state, index);
-        lua_pushnumber(state, n as lua_Number);
-        lua_rawget(state, index)
-    }
-}
-
-/// The field at `n`, which may be any integer.
-#[inline(always)]
-pub(crate) unsafe fn lua_rawseti(state: *mut lua_State, index: c_int, n: lua_Integer) {
-    // SAFETY: passed on.
-    unsafe {
-        if let Ok(n) = c_int::try_from(n) {
-            return lua_rawseti_(state, index, n);
-        }
-        let index = lua_absindex(state, index);
-        lua_pushnumber(state, n as lua_Number);
-        lua_insert(state, -2);
-        lua_rawset(state, index)
-    }
-}
 
 /// As that of the bindings, without a check of the stack, which may raise. Needs one free place.
 #[inline(always)]
@@ -113,34 +33,6 @@ pub(crate) unsafe fn lua_rawsetp(state: *mut lua_State, index: c_int, key: *cons
         lua_insert(state, -2);
         lua_rawset(state, index)
     }
-}
-
-/// Without a check of the stack. Needs two free places.
-pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
-    // SAFETY: passed on: the values from `index` on are turned by one step at a time.
-    unsafe {
-        let index = lua_absindex(state, index);
-        if n >= 0 {
-            for _ in 0..n {
-                lua_insert(state, index);
-            }
-        } else {
-            for _ in n..0 {
-                lua_pushvalue(state, index);
-                lua_remove(state, index);
-            }
-        }
-    }
-}
-
-/// Pushes the table of globals of `state`.
-///
-/// # Safety
-///
-/// There is room for one value.
-pub(crate) unsafe fn push_globals(state: *mut lua_State) {
-    // SAFETY: passed on.
-    unsafe { lua_pushvalue(state, LUA_GLOBALSINDEX) }
 }
 
 /// Whether what `lua_getinfo` has been asked about, with "t", is a tail call. On Lua 5.1 that is a level of its own, which
@@ -321,27 +213,6 @@ unsafe fn call_check(state: *mut lua_State, n: c_int) -> bool {
     }
 }
 
-/// Calls `function` protected, with `argument` as its only argument and no message handler, and returns whether it raised
-/// nothing.
-///
-/// # Safety
-///
-/// `state` is a running state with a free place.
-pub(crate) unsafe fn call_bare(
-    state: *mut lua_State,
-    function: lua_CFunction,
-    argument: *mut c_void,
-) -> bool {
-    // SAFETY: `lua_cpcall` makes the function's object protected.
-    unsafe {
-        let status = lua_cpcall(state, function, argument);
-        if status != LUA_OK {
-            lua_pop(state, 1);
-        }
-        status == LUA_OK
-    }
-}
-
 /// Runs `body`. This Lua does not tell whether the collector runs by itself, so it goes on to.
 ///
 /// # Safety
@@ -349,39 +220,6 @@ pub(crate) unsafe fn call_bare(
 /// None.
 pub(crate) unsafe fn without_collector<R>(_state: *mut lua_State, body: impl FnOnce() -> R) -> R {
     body()
-}
-
-/// Pushes the environment of the function at `index`, if it is one of Lua's, and returns whether it is.
-///
-/// # Safety
-///
-/// There is a function at `index`, and room for one value.
-pub(crate) unsafe fn push_environment(state: *mut lua_State, index: c_int) -> bool {
-    // SAFETY: reading an environment does not raise.
-    unsafe {
-        if lua_iscfunction(state, index) != 0 {
-            return false;
-        }
-        lua_getfenv(state, index);
-        true
-    }
-}
-
-/// Makes the table at 2 the environment of the function at 1, and returns whether that is one of Lua's.
-///
-/// # Safety
-///
-/// There are these values, and a free place.
-pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
-    // SAFETY: setting the environment of a function does not raise.
-    unsafe {
-        if lua_iscfunction(state, 1) != 0 {
-            return false;
-        }
-        lua_pushvalue(state, 2);
-        lua_setfenv(state, 1);
-        true
-    }
 }
 
 /// Makes the table on top, which is popped, the environment of the function below it, which was just loaded.
@@ -397,17 +235,6 @@ pub(crate) unsafe fn set_chunk_environment(state: *mut lua_State) {
 #[cfg(all(feature = "luajit", feature = "async"))]
 extern "C-unwind" {
     pub(crate) fn lua_isyieldable(state: *mut lua_State) -> c_int;
-}
-
-/// Whether `state` may be able to yield: this Lua does not tell more.
-#[cfg(all(feature = "lua51", feature = "async"))]
-pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
-    // SAFETY: one value is pushed and popped; every C function has room for it.
-    unsafe {
-        let is_main = lua_pushthread(state);
-        lua_pop(state, 1);
-        c_int::from(is_main == 0)
-    }
 }
 
 /// The key that tells the user value of a userdata from any other environment that it may have.

@@ -1,98 +1,23 @@
 //! Lua 5.2: numbers are floats; the one user value of a userdata is a table; errors in finalizers come out where the
 //! collector ran.
 
-use std::os::raw::{c_int, c_void};
+use std::os::raw::c_int;
 
+#[cfg(feature = "async")]
+pub(crate) use super::before54::lua_isyieldable;
+pub(crate) use super::before54::{
+    lua_getiuservalue, lua_newuserdatauv, lua_rawgeti, lua_rawseti, lua_rotate, lua_setiuservalue,
+    USER_VALUES,
+};
+pub(crate) use super::growing::*;
 pub(crate) use super::since52::*;
 pub(crate) use ffi::*;
 
-pub(crate) const USER_VALUES: c_int = 1;
 pub(crate) const FINALIZERS_RAISE: bool = true;
 pub(crate) const REF_BITS: u32 = 16;
-
-pub(crate) unsafe fn lua_newuserdatauv(
-    state: *mut lua_State,
-    size: usize,
-    _uservalues: c_int,
-) -> *mut c_void {
-    // SAFETY: passed on.
-    unsafe { lua_newuserdata(state, size) }
-}
-
-pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c_int) -> c_int {
-    debug_assert_eq!(n, 1);
-    // SAFETY: passed on.
-    unsafe { lua_getuservalue(state, index) }
-}
-
-/// The value on top is a table or nil.
-pub(crate) unsafe fn lua_setiuservalue(state: *mut lua_State, index: c_int, n: c_int) {
-    debug_assert_eq!(n, 1);
-    // SAFETY: passed on.
-    unsafe { lua_setuservalue(state, index) }
-}
 
 #[allow(non_snake_case)]
 pub(crate) unsafe fn luaL_len(state: *mut lua_State, index: c_int) -> lua_Integer {
     // SAFETY: passed on.
     unsafe { lua_Integer::from(ffi::luaL_len(state, index)) }
-}
-
-/// Whether `state` may be able to yield: this Lua does not tell more.
-#[cfg(feature = "async")]
-pub(crate) unsafe fn lua_isyieldable(state: *mut lua_State) -> c_int {
-    // SAFETY: one value is pushed and popped; every C function has room for it.
-    unsafe {
-        let is_main = lua_pushthread(state);
-        lua_pop(state, 1);
-        c_int::from(is_main == 0)
-    }
-}
-
-/// The field at `n`, which may be any integer.
-#[inline(always)]
-pub(crate) unsafe fn lua_rawgeti(state: *mut lua_State, index: c_int, n: lua_Integer) -> c_int {
-    // SAFETY: passed on. A number is no object of the collector.
-    unsafe {
-        if let Ok(n) = c_int::try_from(n) {
-            lua_rawgeti_(state, index, n);
-            return lua_type(state, -1);
-        }
-        let index = lua_absindex(state, index);
-        lua_pushnumber(state, n as lua_Number);
-        lua_rawget(state, index)
-    }
-}
-
-/// The field at `n`, which may be any integer.
-#[inline(always)]
-pub(crate) unsafe fn lua_rawseti(state: *mut lua_State, index: c_int, n: lua_Integer) {
-    // SAFETY: passed on.
-    unsafe {
-        if let Ok(n) = c_int::try_from(n) {
-            return lua_rawseti_(state, index, n);
-        }
-        let index = lua_absindex(state, index);
-        lua_pushnumber(state, n as lua_Number);
-        lua_insert(state, -2);
-        lua_rawset(state, index)
-    }
-}
-
-/// Without a check of the stack. Needs two free places.
-pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
-    // SAFETY: passed on: the values from `index` on are turned by one step at a time.
-    unsafe {
-        let index = lua_absindex(state, index);
-        if n >= 0 {
-            for _ in 0..n {
-                lua_insert(state, index);
-            }
-        } else {
-            for _ in n..0 {
-                lua_pushvalue(state, index);
-                lua_remove(state, index);
-            }
-        }
-    }
 }

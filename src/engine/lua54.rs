@@ -2,6 +2,7 @@
 
 use std::os::raw::c_int;
 
+pub(crate) use super::growing::*;
 pub(crate) use super::since52::*;
 pub(crate) use ffi::*;
 

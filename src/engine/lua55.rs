@@ -6,6 +6,7 @@ use std::mem::size_of;
 use std::os::raw::{c_int, c_void};
 use std::ptr;
 
+pub(crate) use super::growing::*;
 pub(crate) use super::since52::*;
 pub(crate) use ffi::*;
 

@@ -3,80 +3,21 @@
 
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
-use std::os::raw::{c_char, c_int, c_void};
+use std::os::raw::{c_char, c_int};
 use std::ptr;
 
+pub(crate) use super::before54::{lua_getiuservalue, lua_newuserdatauv, lua_rotate, USER_VALUES};
+pub(crate) use super::family51::{
+    call_bare, lua_KContext, lua_callk, lua_compare, lua_copy, lua_pcallk, push_environment,
+    push_globals, set_environment, LUA_OPEQ,
+};
+pub(crate) use super::growing::*;
 pub(crate) use ffi::*;
-
-pub(crate) const USER_VALUES: c_int = 1;
-
-/// Makes room for `n` values on the stack of the running `state`, and returns whether there is.
-pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
-    // SAFETY: passed on.
-    unsafe { lua_checkstack(state, n) != 0 }
-}
 
 pub(crate) const FINALIZERS_RAISE: bool = false;
 pub(crate) const REF_BITS: u32 = 16;
 
-#[allow(non_camel_case_types)]
-pub(crate) type lua_KContext = isize;
-#[allow(non_camel_case_types)]
-type lua_KFunction = unsafe extern "C-unwind" fn(*mut lua_State, c_int, lua_KContext) -> c_int;
-
-pub(crate) const LUA_OPEQ: c_int = 0;
 pub(crate) const LUA_LOADED_TABLE: *const c_char = c"_LOADED".as_ptr();
-
-pub(crate) unsafe fn lua_newuserdatauv(
-    state: *mut lua_State,
-    size: usize,
-    _uservalues: c_int,
-) -> *mut c_void {
-    // SAFETY: passed on.
-    unsafe { lua_newuserdata(state, size) }
-}
-
-/// A call that cannot be yielded over.
-pub(crate) unsafe fn lua_callk(
-    state: *mut lua_State,
-    nargs: c_int,
-    nresults: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) {
-    // SAFETY: passed on.
-    unsafe { lua_call(state, nargs, nresults) }
-}
-
-/// As [`lua_callk`].
-pub(crate) unsafe fn lua_pcallk(
-    state: *mut lua_State,
-    nargs: c_int,
-    nresults: c_int,
-    handler: c_int,
-    _context: lua_KContext,
-    _k: Option<lua_KFunction>,
-) -> c_int {
-    // SAFETY: passed on.
-    unsafe { lua_pcall(state, nargs, nresults, handler) }
-}
-
-pub(crate) unsafe fn lua_compare(state: *mut lua_State, a: c_int, b: c_int, op: c_int) -> c_int {
-    debug_assert_eq!(op, LUA_OPEQ);
-    // SAFETY: passed on.
-    unsafe { lua_equal(state, a, b) }
-}
-
-/// Needs one free place, and no more.
-#[inline(always)]
-pub(crate) unsafe fn lua_copy(state: *mut lua_State, from: c_int, to: c_int) {
-    // SAFETY: passed on; `to` is no index from the top.
-    unsafe {
-        debug_assert!(to > 0);
-        lua_pushvalue(state, from);
-        lua_replace(state, to);
-    }
-}
 
 /// The integers of this library: those that a `number` of Luau has been for C code all along.
 #[allow(non_camel_case_types)]
@@ -180,24 +121,6 @@ pub(crate) unsafe fn integer_at(
 pub(crate) unsafe fn luaL_len(state: *mut lua_State, index: c_int) -> lua_Integer {
     // SAFETY: passed on.
     unsafe { ffi::luaL_len(state, index) as lua_Integer }
-}
-
-/// Without a check of the stack. Needs a free place.
-pub(crate) unsafe fn lua_rotate(state: *mut lua_State, index: c_int, n: c_int) {
-    // SAFETY: passed on: the values from `index` on are turned by one step at a time.
-    unsafe {
-        let index = lua_absindex(state, index);
-        if n >= 0 {
-            for _ in 0..n {
-                lua_insert(state, index);
-            }
-        } else {
-            for _ in n..0 {
-                lua_pushvalue(state, index);
-                lua_remove(state, index);
-            }
-        }
-    }
 }
 
 /// Clears the stack of `thread`, which is not running.
@@ -312,41 +235,10 @@ pub(crate) fn is_tail_call(_debug: &lua_Debug) -> bool {
     false
 }
 
-/// Pushes the table of globals of `state`.
-///
-/// # Safety
-///
-/// There is room for one value.
-pub(crate) unsafe fn push_globals(state: *mut lua_State) {
-    // SAFETY: passed on.
-    unsafe { lua_pushvalue(state, LUA_GLOBALSINDEX) }
-}
-
 /// The main thread of the VM of `state`.
 pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
     // SAFETY: passed on.
     unsafe { lua_mainthread(state) }
-}
-
-/// Calls `function` protected, with `argument` as its only argument and no message handler, and returns whether it raised
-/// nothing.
-///
-/// # Safety
-///
-/// `state` is a running state with a free place.
-pub(crate) unsafe fn call_bare(
-    state: *mut lua_State,
-    function: lua_CFunction,
-    argument: *mut c_void,
-) -> bool {
-    // SAFETY: `lua_cpcall` makes the function's object protected.
-    unsafe {
-        let status = lua_cpcall(state, function, argument);
-        if status != LUA_OK {
-            lua_pop(state, 1);
-        }
-        status == LUA_OK
-    }
 }
 
 /// Sets the function that is called for an error outside of any protected call.
@@ -355,53 +247,6 @@ pub(crate) unsafe fn lua_atpanic(
     function: unsafe extern "C-unwind" fn(*mut lua_State) -> c_int,
 ) {
     let _ = (state, function);
-}
-
-/// Whether a reference thread gets its whole stack when it is made: see `lua51.rs`.
-pub(crate) const WHOLE_THREADS: bool = false;
-
-pub(crate) unsafe fn prepare_whole_thread(_state: *mut lua_State, _thread: *mut lua_State) {}
-
-pub(crate) unsafe fn make_whole(
-    _thread: *mut lua_State,
-    _from: *mut lua_State,
-    _height: c_int,
-    _spare: c_int,
-) -> bool {
-    true
-}
-
-/// Pushes the environment of the function at `index`, if it is one of Luau's, and returns whether it is.
-///
-/// # Safety
-///
-/// There is a function at `index`, and room for one value.
-pub(crate) unsafe fn push_environment(state: *mut lua_State, index: c_int) -> bool {
-    // SAFETY: reading an environment does not raise.
-    unsafe {
-        if lua_iscfunction(state, index) != 0 {
-            return false;
-        }
-        lua_getfenv(state, index);
-        true
-    }
-}
-
-/// Makes the table at 2 the environment of the function at 1, and returns whether that is one of Luau's.
-///
-/// # Safety
-///
-/// There are these values, and a free place.
-pub(crate) unsafe fn set_environment(state: *mut lua_State) -> bool {
-    // SAFETY: setting the environment of a function does not raise.
-    unsafe {
-        if lua_iscfunction(state, 1) != 0 {
-            return false;
-        }
-        lua_pushvalue(state, 2);
-        lua_setfenv(state, 1);
-        true
-    }
 }
 
 pub(crate) const LUA_GCSETPAUSE: c_int = LUA_GCSETGOAL;
@@ -420,11 +265,4 @@ pub(crate) unsafe fn lua_gc(state: *mut lua_State, what: c_int, argument: c_int)
     };
     // SAFETY: passed on.
     unsafe { ffi::lua_gc(state, what, argument) }
-}
-
-/// Luau's userdata have no user values: theirs lie in a table with weak keys, by userdata.
-pub(crate) unsafe fn lua_getiuservalue(state: *mut lua_State, index: c_int, n: c_int) -> c_int {
-    debug_assert_eq!(n, 1);
-    // SAFETY: passed on.
-    unsafe { lua_getuservalue(state, index) }
 }

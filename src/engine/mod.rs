@@ -24,6 +24,13 @@
 #[cfg_attr(feature = "luau", path = "luau.rs")]
 mod current;
 
+// What several engines share; the file of each takes what it needs.
+#[cfg(not(lua_ge_54))]
+mod before54;
+#[cfg(not(lua_ge_52))]
+mod family51;
+#[cfg(not(any(feature = "lua51", feature = "luajit")))]
+mod growing;
 #[cfg(lua_ge_52)]
 mod since52;
 
@@ -65,7 +72,7 @@ macro_rules! continuation {
     ) => {
         $(#[$meta])*
         #[cfg(not(feature = "lua52"))]
-        #[cfg_attr(not(continuations), allow(dead_code))]
+        #[cfg_attr(waits_in_lua, allow(dead_code))]
         unsafe extern "C-unwind" fn $name(
             $state: *mut $crate::engine::lua_State,
             $status: std::os::raw::c_int,

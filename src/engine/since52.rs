@@ -25,20 +25,6 @@ pub(crate) const LOADING_RAISES: bool = false;
 #[cfg(not(feature = "lua55"))]
 pub(crate) const DUMPING_RAISES: bool = false;
 
-/// Whether a reference thread gets its whole stack when it is made: see `lua51.rs`.
-pub(crate) const WHOLE_THREADS: bool = false;
-
-pub(crate) unsafe fn prepare_whole_thread(_state: *mut lua_State, _thread: *mut lua_State) {}
-
-pub(crate) unsafe fn make_whole(
-    _thread: *mut lua_State,
-    _from: *mut lua_State,
-    _height: c_int,
-    _spare: c_int,
-) -> bool {
-    true
-}
-
 /// The main thread of the VM of `state`.
 ///
 /// # Safety
@@ -52,16 +38,6 @@ pub(crate) unsafe fn main_thread(state: *mut lua_State) -> *mut lua_State {
         lua_pop(state, 1);
         main
     }
-}
-
-/// Makes room for `n` values on the stack of the running `state`, without raising anything, and returns whether there is.
-///
-/// # Safety
-///
-/// `state` is a running state.
-pub(crate) unsafe fn check_running_stack(state: *mut lua_State, n: c_int) -> bool {
-    // SAFETY: passed on.
-    unsafe { lua_checkstack(state, n) != 0 }
 }
 
 /// Calls `function` protected, with `argument` as its only argument and no message handler, and returns whether it raised
