@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mlua::{Error, Function, Lua, MultiValue, Result, Value};
 
 /// What a traceback calls a function that is found as an `what`: Lua 5.2 makes no difference.
+#[cfg(not(feature = "luau"))]
 fn naming(what: &str) -> &str {
     if cfg!(feature = "lua52") {
         "function"
@@ -34,6 +35,7 @@ fn instance() -> Result<Lua> {
     Ok(lua)
 }
 
+#[cfg(not(feature = "luau"))]
 fn text(lua: &Lua, code: &str) -> String {
     lua.load(code)
         .set_name("=c")

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::{
     AnyUserData, Error, FromLua, Function, IntoLua, Lua, OwnedFunction, OwnedTable, OwnedThread,
-    Result, Table, Thread, ThreadStatus, UserData, UserDataMethods, Value, WeakLua,
+    Result, Thread, ThreadStatus, UserData, UserDataMethods, Value, WeakLua,
 };
 
 use crate::kit::{
@@ -502,7 +502,7 @@ fn rust_functions_work_in_finalizers_that_run_while_closing() {
     let weak = lua.weak();
     let handle = lua.globals().into_owned();
     let noting = log.clone();
-    let finalize = lua.create_function(move |lua, table: Table| {
+    let finalize = lua.create_function(move |lua, table: mlua::Table| {
         assert!(!weak.is_alive() && !handle.is_alive());
         assert!(matches!(handle.try_upgrade(), Err(Error::LuaDestroyed)));
         assert!(matches!(lua.pack(&handle), Err(Error::LuaDestroyed)));

@@ -2,10 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::panic::{catch_unwind, panic_any, AssertUnwindSafe};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
 use std::time::Instant;
 
 use mlua::{
@@ -940,6 +937,10 @@ fn values_that_lua_cannot_take_are_dropped() {
 #[cfg(not(feature = "luau"))]
 #[test]
 fn a_panic_and_an_error_without_memory_to_carry_them() {
+    use std::panic::{catch_unwind, panic_any, AssertUnwindSafe};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::Arc;
+
     let lua = Lua::new();
     /// What a destructor does when it can do no worse.
     struct PanicsOnDrop(Arc<AtomicUsize>);

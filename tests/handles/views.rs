@@ -8,15 +8,16 @@ use std::path::Path;
 use std::rc::Rc;
 
 use mlua::{
-    AnyUserData, AppDataRef, AsChunk, Chunk, Error, FromLua, FromLuaMulti, Function, IntoLua, Lua,
-    LuaOptions, MultiValue, OwnedFunction, OwnedTable, Result, StdLib, String as LuaString, Table,
-    TableExt, Thread, UserData, UserDataFields, UserDataMethods, UserDataRef, UserDataRefMut,
-    Value,
+    AppDataRef, AsChunk, Chunk, Error, FromLua, FromLuaMulti, Function, IntoLua, Lua, LuaOptions,
+    MultiValue, OwnedFunction, OwnedTable, Result, StdLib, String as LuaString, Table, TableExt,
+    Thread, UserData, UserDataFields, UserDataMethods, UserDataRef, UserDataRefMut, Value,
 };
 
+#[cfg(finalizers)]
+use crate::kit::Log;
 use crate::kit::{
-    bytes_in_use, dead_view, keep_forever, panic_message, stored_view, Log, OnDrop, Owner, Tally,
-    Token, DESTROYED,
+    bytes_in_use, dead_view, keep_forever, panic_message, stored_view, OnDrop, Owner, Tally, Token,
+    DESTROYED,
 };
 
 /// How a method of a dead instance may end: with the panic or with the error that says so.
@@ -935,16 +936,18 @@ extern "C" fn __lsan_default_suppressions() -> *const std::os::raw::c_char {
     }
 }
 
+#[cfg(finalizers)]
 #[derive(Default)]
 struct Escaped {
     table: Option<Table<'static>>,
     function: Option<Function<'static>>,
     string: Option<LuaString<'static>>,
     thread: Option<Thread<'static>>,
-    userdata: Option<AnyUserData<'static>>,
+    userdata: Option<mlua::AnyUserData<'static>>,
     view: Option<&'static Lua>,
 }
 
+#[cfg(finalizers)]
 fn escape(escaped: &Rc<RefCell<Escaped>>, tally: &Tally) -> OwnedTable {
     let lua = Lua::new();
     let view = stored_view(&lua);
