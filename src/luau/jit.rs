@@ -9,6 +9,7 @@ impl Lua {
     ///
     /// Where there is no code generator for the machine, this has no effect.
     pub fn enable_jit(&self, enable: bool) {
+        let _entered = self.enter();
         self.inner().luau.interpreted.set(!enable);
     }
 }
