@@ -121,7 +121,11 @@ impl AsChunk<'_, 'static> for PathBuf {
 pub enum ChunkMode {
     /// Lua source code.
     Text,
-    /// What [`Function::dump`] returns.
+    #[cfg_attr(not(feature = "luau"), doc = "What [`Function::dump`] returns.")]
+    #[cfg_attr(
+        feature = "luau",
+        doc = "What [`Compiler::compile`](crate::Compiler::compile) returns."
+    )]
     Binary,
 }
 

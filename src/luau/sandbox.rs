@@ -21,7 +21,7 @@ impl Lua {
     ///
     /// # Errors
     ///
-    /// [`Error::MemoryError`].
+    /// [`Error::MemoryError`](crate::Error::MemoryError).
     ///
     /// # Examples
     ///
@@ -66,7 +66,7 @@ impl Thread<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::MemoryError`].
+    /// [`Error::MemoryError`](crate::Error::MemoryError).
     ///
     /// # Examples
     ///

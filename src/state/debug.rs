@@ -64,7 +64,9 @@ pub struct DebugStack {
     pub is_vararg: bool,
 }
 
-/// What Lua tells about a running function: see [`Lua::inspect_stack`] and [`Lua::set_hook`].
+/// What Lua tells about a running function: see [`Lua::inspect_stack`]
+#[cfg_attr(not(feature = "luau"), doc = "and [`Lua::set_hook`].")]
+#[cfg_attr(feature = "luau", doc = ".")]
 pub struct Debug<'lua> {
     record: Record,
     _lua: PhantomData<&'lua Lua>,

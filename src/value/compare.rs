@@ -42,7 +42,7 @@ impl<'lua> AsRef<Value<'lua>> for Value<'lua> {
 
 impl<'lua> Value<'lua> {
     /// Whether both are equal as Lua's `==` sees it: two tables, or two userdata, that are not the same are compared by
-    /// the metamethod `__eq` of the first or else of the second.
+    /// the metamethod `__eq` of the first or else of the second; on Lua 5.1, LuaJIT and Luau only if that is the same for both.
     ///
     /// # Errors
     ///
@@ -55,8 +55,9 @@ impl<'lua> Value<'lua> {
     /// # use mlua::{Lua, Result, Value};
     /// # fn main() -> Result<()> {
     /// let lua = Lua::new();
-    /// let one: Value = lua.load("setmetatable({}, { __eq = function() return true end })").eval()?;
-    /// let other: Value = lua.load("{}").eval()?;
+    /// let code = "local all = { __eq = function() return true end }
+    ///             return setmetatable({}, all), setmetatable({}, all)";
+    /// let (one, other): (Value, Value) = lua.load(code).eval()?;
     /// assert!(one.equals(&other)?);
     /// assert_ne!(one, other);
     /// # Ok(())
