@@ -10,6 +10,8 @@ macro_rules! pages {
 pages! {
     Start: "start.md",
     Which: "which.md",
+    Migration: "migration.md",
+    Leaks: "leaks.md",
     Callbacks: "patterns/callbacks.md",
     Bus: "patterns/bus.md",
     Entities: "patterns/entities.md",
