@@ -59,6 +59,10 @@
 //! `luau-vector4`), and usually `vendored`, which builds it from source (Luau always is). `weak-owned` brings the handles
 //! above, `unstable` the owned types of 0.9, which keep their instance open; with both they are weak. With `send`, [`Lua`] can
 //! be sent to other threads and handles can be cloned and dropped on any; `upgrade_in` is their way back.
+//!
+//! The guide in the folder `docs` of the repository helps to choose a reference and to move over, and says why it is sound.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod call;
 mod chunk;

@@ -12,7 +12,10 @@ use std::ops::Deref;
 use crate::error::Result;
 use crate::string::String;
 
-/// The text of a Lua string; derefs to `str`. It keeps the instance open.
+/// The text of a Lua string; derefs to `str`.
+///
+/// It keeps the string, and the instance open, as long as it exists. To make one checks that the string is UTF-8 and copies
+/// nothing.
 #[derive(Clone)]
 pub struct BorrowedStr<'a> {
     text: *const str,
@@ -20,7 +23,9 @@ pub struct BorrowedStr<'a> {
     _string: String<'a>,
 }
 
-/// The bytes of a Lua string; derefs to `[u8]`. It keeps the instance open.
+/// The bytes of a Lua string; derefs to `[u8]`.
+///
+/// It keeps the string, and the instance open, as long as it exists. To make one copies nothing.
 #[derive(Clone)]
 pub struct BorrowedBytes<'a> {
     bytes: *const [u8],

@@ -10,6 +10,10 @@ use crate::{Integer, Lua, Number};
 
 /// Any Lua value without a lifetime: plain kinds as they are, the others as owned handles.
 ///
+/// What holds for handles holds for those in here: none keeps its instance open, to clone or upgrade one is a count, and with
+/// the feature `send` any thread may hold one. There is no `==`, since strings compare by content; plain kinds and handles can be
+/// matched out and compared.
+///
 /// # Examples
 ///
 /// ```

@@ -8,6 +8,9 @@ use crate::Lua;
 
 /// Knows an instance without keeping it open.
 ///
+/// To make, clone and drop one is a count. As long as one is left, or a handle is, the instance's block stays allocated after
+/// the instance is closed: about 1 KiB, without anything of Lua's. With the feature `send` any thread may hold one.
+///
 /// # Examples
 ///
 /// ```
@@ -38,7 +41,7 @@ impl WeakLua {
         unsafe { self.0.as_ref() }
     }
 
-    /// Whether the instance is open.
+    /// Whether the instance is open. False from the moment that it begins to close.
     pub fn is_alive(&self) -> bool {
         self.inner().is_alive()
     }

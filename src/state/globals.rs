@@ -30,6 +30,8 @@ impl Lua {
     }
 
     /// Knows this instance without keeping it open.
+    ///
+    /// It can be asked of an instance that is closed already, too, which takes a reference that came out of a handle.
     #[cfg(feature = "weak-owned")]
     pub fn weak(&self) -> crate::WeakLua {
         crate::WeakLua::new(self)

@@ -42,12 +42,27 @@ macro_rules! handle {
             "It does **not** keep its instance open: once the last owner of the instance is gone, the handle is dead and \
              its methods say so. While the instance is open the ", $what, " is not collected.\n\n",
             "Comparing, hashing, cloning, printing and dropping a handle work at any time and never touch Lua; comparing \
-             two handles compares which ", $what, " they refer to."))]
+             two handles compares which ", $what, " they refer to.\n\n",
+            "# Cost\n\n\
+             Upgrading, cloning and dropping count up and down: no call into Lua, no allocation. The last handle to go \
+             empties the place that it shares with its proxies.\n\n",
+            "# Threads\n\n"))]
+        #[cfg_attr(all(feature = "weak-owned", not(feature = "send")), doc =
+            "A handle stays on the thread of its instance. With the feature `send` it is `Send` and `Sync`.")]
+        #[cfg_attr(all(feature = "weak-owned", feature = "send"), doc =
+            "Any thread may hold, clone, compare, print and drop a handle. To use it takes the `&Lua`, which only the \
+             thread in the VM has: `upgrade_in`. Clones share one allocation. Dropped on any thread, the last of them \
+             puts its place on a queue, which the VM's thread empties when it next makes a handle or a registry key, \
+             or collects garbage ([`Lua::gc_collect`], [`Lua::expire_registry_values`]).")]
         #[cfg_attr(not(feature = "weak-owned"), doc = "It keeps its instance open.")]
         pub struct $Owned(pub(crate) OwnedRef);
 
         impl $Proxy<'_> {
             #[doc = concat!("Turns this into an owned handle. The ", $what, " is not copied.")]
+            ///
+            /// The handle takes over what the proxy holds of the instance, so this cannot fail and makes nothing in Lua.
+            #[cfg_attr(all(feature = "weak-owned", feature = "send"), doc =
+                "It allocates what the clones of the handle share.")]
             #[inline]
             pub fn into_owned(self) -> $Owned {
                 $Owned(OwnedRef::new(self.0))
@@ -57,6 +72,8 @@ macro_rules! handle {
         #[cfg(feature = "weak-owned")]
         impl $Owned {
             #[doc = concat!("The ", $what, ", borrowed from this handle. Makes no call into Lua.")]
+            ///
+            /// The proxy keeps the instance open as long as it exists.
             ///
             /// # Panics
             ///
@@ -73,6 +90,8 @@ macro_rules! handle {
 
             #[doc = concat!("The ", $what, ", borrowed from this handle. Makes no call into Lua.")]
             ///
+            /// The proxy keeps the instance open as long as it exists.
+            ///
             /// # Errors
             ///
             /// [`Error::LuaDestroyed`](crate::Error::LuaDestroyed) if the instance is closed.
@@ -83,6 +102,8 @@ macro_rules! handle {
             }
 
             #[doc = concat!("The ", $what, ", borrowed from `lua`. Makes no call into Lua.")]
+            ///
+            /// The proxy may outlive this handle, but not `lua`.
             ///
             /// # Errors
             ///
@@ -106,6 +127,11 @@ macro_rules! handle {
             }
 
             /// Whether the instance is open.
+            ///
+            /// A load and no more. It is false from the moment that the instance begins to close, in the finalizers that run
+            /// then as well.
+            #[cfg_attr(feature = "send", doc =
+                "On another thread than the VM's the answer may be old by the time it is read.")]
             #[inline]
             pub fn is_alive(&self) -> bool {
                 self.0.is_alive()

@@ -6,8 +6,8 @@
 //!
 //! Invariants, beside H1 to H3 of `weak.rs`, which hold for a node:
 //!
-//! * H4. Of the block, other threads than the VM's touch `refs` and `alive`, which are atomic, and the queue, which is a
-//!   mutex. Slots and proxies are touched only with a `&Lua` at hand, which is the proof of being on the VM's thread, since
+//! * H4. Of the block, other threads than the VM's touch `refs` and `alive`, which are atomic, and the queue, which any
+//!   thread may put something on. Slots and proxies are touched only with a `&Lua` at hand, which is the proof of being on the VM's thread, since
 //!   `Lua` is not `Sync`.
 
 use std::fmt;
