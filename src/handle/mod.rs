@@ -19,6 +19,7 @@ pub(crate) mod keys;
     feature = "weak-owned",
     all(feature = "unstable", not(feature = "send"))
 ))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "unstable", feature = "weak-owned"))))]
 pub(crate) mod owned;
 #[cfg(all(feature = "unstable", feature = "send", not(feature = "weak-owned")))]
 #[path = "bare.rs"]
