@@ -92,7 +92,9 @@ impl Way for WeakAndKey {
 
     fn call(&self, _: &Rc<Lua>, id: u32, n: i64) -> Result<i64> {
         let (lua, key) = &self.0[id as usize];
-        let lua = lua.upgrade().ok_or_else(|| Error::runtime("the instance is gone"))?;
+        let lua = lua
+            .upgrade()
+            .ok_or_else(|| Error::runtime("the instance is gone"))?;
         let function: Function = lua.registry_value(key)?;
         function.call(n)
     }
@@ -161,7 +163,9 @@ fn makes<W: Way>(lua: &Rc<Lua>, n: u32) -> Result<()> {
 
 fn memory<W: Way>(lua: &Rc<Lua>, n: u32) -> Result<()> {
     lua.gc_collect()?;
-    let make: Function = lua.load("local n = 0 return function() return n end").into_function()?;
+    let make: Function = lua
+        .load("local n = 0 return function() return n end")
+        .into_function()?;
     let before = IN_USE.load(Ordering::Relaxed);
     let mut way = W::new(lua, n as usize);
     for _ in 0..n {

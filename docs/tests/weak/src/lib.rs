@@ -8,6 +8,7 @@ macro_rules! pages {
 }
 
 pages! {
+    Readme: "../../README.md",
     Start: "start.md",
     Which: "which.md",
     Migration: "migration.md",
