@@ -52,14 +52,14 @@ impl OwnedRef {
         self.lua.inner().is_alive()
     }
 
-    /// A proxy that shares the slot and borrows the view in this handle; `None` if the instance is closed.
+    /// A proxy that borrows the slot and the view in this handle; `None` if the instance is closed.
     #[inline(always)]
     pub(crate) fn upgrade(&self) -> Option<Ref<'_>> {
         if !self.is_alive() {
             return None;
         }
-        // SAFETY: H2.
-        Some(unsafe { Ref::share(&self.lua, self.slot) })
+        // SAFETY: H2: for as long as the handle is borrowed.
+        Some(unsafe { Ref::lend(&self.lua, self.slot) })
     }
 
     /// As [`OwnedRef::upgrade`], with an error.
