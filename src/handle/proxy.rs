@@ -245,19 +245,12 @@ impl<'lua> Ref<'lua> {
 
     /// The address that identifies the value, null if the VM is gone.
     pub(crate) fn to_pointer(&self) -> *const c_void {
-        if self.lua.inner().state_or_null().is_null() {
+        let inner = self.lua.inner();
+        if inner.state_or_null().is_null() {
             return std::ptr::null();
         }
-        // SAFETY: both only read: the value is a string if one is asked for its text.
-        unsafe {
-            let (thread, index) = self.peek();
-            // To Lua 5.3 and before, strings are no objects with an address.
-            #[cfg(not(any(lua_ge_54, feature = "luau")))]
-            if engine::lua_type(thread, index) == engine::LUA_TSTRING {
-                return engine::lua_tolstring(thread, index, std::ptr::null_mut()).cast();
-            }
-            engine::lua_topointer(thread, index)
-        }
+        // SAFETY: R1, and there is a VM.
+        unsafe { inner.slots.pointer(self.slot) }
     }
 
     /// Whether both are the same value, without metamethods. Without a VM nobody can tell, and they are not.
