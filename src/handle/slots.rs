@@ -322,15 +322,15 @@ impl Slots {
         }
     }
 
-    /// The address of each value, by the number of its slot; those of slots that are not in use mean nothing.
+    /// The address of each value from slot `first` on; those of slots that are not in use mean nothing.
     ///
     /// # Safety
     ///
     /// There is a VM.
     #[cfg(all(feature = "weak-owned", not(feature = "send")))]
-    pub(super) unsafe fn pointers(&self) -> Vec<*const c_void> {
+    pub(super) unsafe fn pointers(&self, first: u32) -> Vec<*const c_void> {
         // SAFETY: S1: a slot that is not in use has its place, too, and nil in it.
-        (0..self.len.get())
+        (first..self.len.get())
             .map(|slot| unsafe { self.pointer(Slot(slot)) })
             .collect()
     }
