@@ -25,7 +25,7 @@ use crate::error::Result;
 /// Entries of the table.
 const ENTRIES: usize = 128;
 /// Slots that belong to the table: one for each entry, and one for each name that Lua itself looks up.
-const COUNT: u32 = ENTRIES as u32 + 2;
+pub(super) const COUNT: u32 = ENTRIES as u32 + 2;
 /// Longer strings are not kept: Lua does not intern them.
 const LONGEST: usize = 40;
 

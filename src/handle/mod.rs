@@ -14,6 +14,8 @@
 
 #[cfg(all(feature = "weak-owned", not(feature = "send")))]
 pub(crate) mod borrowed;
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+pub(crate) mod graves;
 pub(crate) mod keys;
 #[cfg(any(
     feature = "weak-owned",

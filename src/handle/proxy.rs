@@ -1,4 +1,8 @@
 //! [`Ref`]: what every proxy (`Table<'lua>`, `Function<'lua>`, …) is made of.
+//!
+//! Invariant R1: the slot of a `Ref<'lua>` is counted for as long as the reference is there: the reference owns a count
+//! (`counted`), or it is lent the slot by a handle that owns one and is borrowed for `'lua`. The instance is kept open by
+//! the reference in both cases.
 
 use std::fmt;
 use std::mem;
@@ -14,6 +18,7 @@ use crate::Lua;
 pub(crate) struct Ref<'lua> {
     lua: &'lua Lua,
     slot: Slot,
+    counted: bool,
 }
 
 impl<'lua> Ref<'lua> {
@@ -28,7 +33,7 @@ impl<'lua> Ref<'lua> {
         // SAFETY: passed on.
         let slot = unsafe { inner.slots.take(inner.state())? };
         inner.keep_open();
-        Ok(Ref { lua, slot })
+        Ok(Ref::owning(lua, slot))
     }
 
     /// A reference to the value at `index` of the running state, which stays where it is.
@@ -73,7 +78,36 @@ impl<'lua> Ref<'lua> {
         let inner = lua.inner();
         inner.slots.retain(slot);
         inner.keep_open();
-        Ref { lua, slot }
+        Ref::owning(lua, slot)
+    }
+
+    /// A reference that counts nothing but its instance.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is of the open instance of `lua`, and counted by somebody who keeps the count for `'lua`.
+    #[cfg(all(
+        any(feature = "unstable", feature = "weak-owned"),
+        not(feature = "send")
+    ))]
+    #[inline(always)]
+    pub(super) const unsafe fn lend(lua: &'lua Lua, slot: Slot) -> Ref<'lua> {
+        lua.inner().keep_open();
+        Ref {
+            lua,
+            slot,
+            counted: false,
+        }
+    }
+
+    /// A reference that owns the counts of the slot and in `open` that the caller has.
+    #[inline(always)]
+    const fn owning(lua: &'lua Lua, slot: Slot) -> Ref<'lua> {
+        Ref {
+            lua,
+            slot,
+            counted: true,
+        }
     }
 
     /// A reference that takes over a count of `slot`.
@@ -84,10 +118,10 @@ impl<'lua> Ref<'lua> {
     #[cfg(feature = "async")]
     pub(crate) unsafe fn adopt(lua: &'lua Lua, slot: Slot) -> Ref<'lua> {
         lua.inner().keep_open();
-        Ref { lua, slot }
+        Ref::owning(lua, slot)
     }
 
-    /// The slot, of which this reference owns a count.
+    /// The slot, which is counted.
     #[cfg(feature = "async")]
     pub(crate) fn slot(&self) -> Slot {
         self.slot
@@ -98,8 +132,8 @@ impl<'lua> Ref<'lua> {
     pub(crate) fn foreign(self) -> Ref<'lua> {
         let this = mem::ManuallyDrop::new(self);
         Ref {
-            lua: this.lua,
             slot: this.slot.foreign(),
+            ..*this
         }
     }
 
@@ -130,7 +164,7 @@ impl<'lua> Ref<'lua> {
     #[inline(always)]
     pub(crate) unsafe fn push(&self) {
         let inner = self.lua.inner();
-        // SAFETY: we own a count of the slot, and the VM is there (`state` panics if not).
+        // SAFETY: R1, and the VM is there (`state` panics if not).
         unsafe { inner.slots.push(self.slot, inner.state()) }
     }
 
@@ -141,7 +175,7 @@ impl<'lua> Ref<'lua> {
     /// There is room for one value.
     #[inline(always)]
     pub(crate) unsafe fn push_onto(&self, state: *mut engine::lua_State) {
-        // SAFETY: we own a count of the slot, and there is a VM since there is `state`.
+        // SAFETY: R1, and there is a VM since there is `state`.
         unsafe { self.lua.inner().slots.push(self.slot, state) }
     }
 
@@ -205,25 +239,18 @@ impl<'lua> Ref<'lua> {
         let inner = self.lua.inner();
         // Find out that the VM is there.
         inner.state();
-        // SAFETY: we own a count of the slot.
+        // SAFETY: R1.
         unsafe { inner.slots.peek(self.slot) }
     }
 
     /// The address that identifies the value, null if the VM is gone.
     pub(crate) fn to_pointer(&self) -> *const c_void {
-        if self.lua.inner().state_or_null().is_null() {
+        let inner = self.lua.inner();
+        if inner.state_or_null().is_null() {
             return std::ptr::null();
         }
-        // SAFETY: both only read: the value is a string if one is asked for its text.
-        unsafe {
-            let (thread, index) = self.peek();
-            // To Lua 5.3 and before, strings are no objects with an address.
-            #[cfg(not(any(lua_ge_54, feature = "luau")))]
-            if engine::lua_type(thread, index) == engine::LUA_TSTRING {
-                return engine::lua_tolstring(thread, index, std::ptr::null_mut()).cast();
-            }
-            engine::lua_topointer(thread, index)
-        }
+        // SAFETY: R1, and there is a VM.
+        unsafe { inner.slots.pointer(self.slot) }
     }
 
     /// Whether both are the same value, without metamethods. Without a VM nobody can tell, and they are not.
@@ -255,6 +282,9 @@ impl<'lua> Ref<'lua> {
     ))]
     pub(super) fn into_parts(self) -> (&'lua Lua, Slot) {
         let this = mem::ManuallyDrop::new(self);
+        if !this.counted && this.lua.inner().is_alive() {
+            this.lua.inner().slots.retain(this.slot);
+        }
         (this.lua, this.slot)
     }
 }
@@ -262,14 +292,14 @@ impl<'lua> Ref<'lua> {
 impl Clone for Ref<'_> {
     #[inline(always)]
     fn clone(&self) -> Self {
-        // SAFETY: we own a count of the slot. It may be that of an instance that was closed around us (I1); then the counts
-        // are those of no VM, and `drop` leaves them alone likewise.
-        if self.lua.inner().state_or_null().is_null() {
-            self.lua.inner().keep_open();
-            return Ref { ..*self };
+        let inner = self.lua.inner();
+        // The slot may be that of an instance that was closed around us (I1); then its count is that of no VM, and `drop`
+        // leaves it alone likewise.
+        if self.counted && !inner.state_or_null().is_null() {
+            inner.slots.retain(self.slot);
         }
-        // SAFETY: as above, and the instance is open.
-        unsafe { Ref::share(self.lua, self.slot) }
+        inner.keep_open();
+        Ref { ..*self }
     }
 }
 
@@ -277,9 +307,13 @@ impl Drop for Ref<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         let inner = self.lua.inner();
-        // SAFETY: we own a count of the slot and one in `open`. Without a VM there are no slots.
+        // SAFETY: the reference owns one count in `open`, and one of the slot if it is `counted`. Without a VM there are no
+        // slots.
         unsafe {
-            if !inner.state_or_null().is_null() && !inner.slots.release_shared(self.slot) {
+            if self.counted
+                && !inner.state_or_null().is_null()
+                && !inner.slots.release_shared(self.slot)
+            {
                 return self.drop_last();
             }
             LuaInner::let_close(self.lua.0);

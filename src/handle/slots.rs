@@ -24,7 +24,7 @@
 //!   value, it does not free one that is in use.
 
 use std::cell::{Cell, UnsafeCell};
-use std::os::raw::c_int;
+use std::os::raw::{c_int, c_void};
 
 use crate::call::protect::protect;
 use crate::engine;
@@ -53,6 +53,16 @@ impl Slot {
         } else {
             self.0
         }
+    }
+
+    /// No slot.
+    #[cfg(all(feature = "weak-owned", not(feature = "send")))]
+    pub(super) const NONE: Slot = Slot(NONE);
+
+    /// Where the slot stands among all.
+    #[cfg(all(feature = "weak-owned", not(feature = "send")))]
+    pub(super) const fn index(self) -> usize {
+        self.number() as usize
     }
 
     /// The number as `RegistryKey::id` shows it.
@@ -292,6 +302,37 @@ impl Slots {
     #[inline(always)]
     pub(crate) unsafe fn peek(&self, slot: Slot) -> (*mut engine::lua_State, c_int) {
         self.place(slot.number())
+    }
+
+    /// The address that identifies the value of `slot`.
+    ///
+    /// # Safety
+    ///
+    /// `slot` is counted, and there is a VM.
+    pub(super) unsafe fn pointer(&self, slot: Slot) -> *const c_void {
+        let (thread, index) = self.place(slot.number());
+        // SAFETY: S4, both only read: the value is a string if one is asked for its text.
+        unsafe {
+            // To Lua 5.3 and before, strings are no objects with an address.
+            #[cfg(not(any(lua_ge_54, feature = "luau")))]
+            if engine::lua_type(thread, index) == engine::LUA_TSTRING {
+                return engine::lua_tolstring(thread, index, std::ptr::null_mut()).cast();
+            }
+            engine::lua_topointer(thread, index)
+        }
+    }
+
+    /// The address of each value from slot `first` on; those of slots that are not in use mean nothing.
+    ///
+    /// # Safety
+    ///
+    /// There is a VM.
+    #[cfg(all(feature = "weak-owned", not(feature = "send")))]
+    pub(super) unsafe fn pointers(&self, first: u32) -> Vec<*const c_void> {
+        // SAFETY: S1: a slot that is not in use has its place, too, and nil in it.
+        (first..self.len.get())
+            .map(|slot| unsafe { self.pointer(Slot(slot)) })
+            .collect()
     }
 
     /// Counts one more user of `slot`, which must be counted already.

@@ -20,6 +20,12 @@ impl Count {
         self.0.set(self.0.get() + 1);
     }
 
+    /// Whether there is more than one.
+    #[cfg(feature = "weak-owned")]
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.get() > 1
+    }
+
     /// Takes one away and returns whether none is left.
     #[inline(always)]
     pub(super) fn sub(&self) -> bool {

@@ -26,6 +26,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::call::Internals;
 use crate::engine;
 use crate::error::{Error, Result};
+#[cfg(all(feature = "weak-owned", not(feature = "send")))]
+use crate::handle::graves::Graves;
 use crate::handle::keys::Keys;
 use crate::handle::slots::{Slot, Slots};
 use crate::handle::unref::UnrefQueue;
@@ -79,6 +81,8 @@ pub(crate) struct LuaInner {
     /// The table of named registry values, once there are any; counted likewise.
     pub(crate) names: Cell<Option<Slot>>,
     pub(crate) slots: Slots,
+    #[cfg(all(feature = "weak-owned", not(feature = "send")))]
+    pub(crate) graves: Graves,
     pub(crate) keys: Keys,
     pub(crate) unref: UnrefQueue,
     #[cfg(finalizers)]
@@ -128,6 +132,8 @@ impl LuaInner {
             globals: Cell::new(None),
             names: Cell::new(None),
             slots: Slots::new(),
+            #[cfg(all(feature = "weak-owned", not(feature = "send")))]
+            graves: Graves::default(),
             keys: Keys::new(),
             unref: UnrefQueue::new(),
             #[cfg(finalizers)]
@@ -170,9 +176,16 @@ impl LuaInner {
         self.alive.store(true, Ordering::Relaxed);
     }
 
-    /// From here on handles are dead: the host closes the VM.
+    /// From here on handles are dead: the VM is being closed.
     pub(crate) fn end(&self) {
-        self.alive.store(false, Ordering::Relaxed);
+        let was_alive = self.alive.swap(false, Ordering::Relaxed);
+        #[cfg(all(feature = "weak-owned", not(feature = "send")))]
+        if was_alive && self.refs.is_shared() {
+            // SAFETY: a VM that is alive is there.
+            unsafe { self.graves.dig(&self.slots) };
+        }
+        #[cfg(not(all(feature = "weak-owned", not(feature = "send"))))]
+        let _ = was_alive;
     }
 
     /// Drops the values that the collector has left: see [`super::remains`].
@@ -368,7 +381,7 @@ impl LuaInner {
         // SAFETY: `refs` still has the count that `open` stands for.
         let inner = unsafe { this.as_ref() };
         inner.open.set(CLOSING);
-        inner.alive.store(false, Ordering::Relaxed);
+        inner.end();
         let release = ReleaseRef(this);
         super::close::close_vm(inner);
         drop(release);

@@ -531,6 +531,47 @@ fn rust_functions_work_in_finalizers_that_run_while_closing() {
     assert_eq!(log.events(), ["worked"]);
 }
 
+#[cfg(finalizers)]
+#[test]
+fn handles_made_while_closing_are_told_apart() {
+    type Made = Rc<RefCell<Vec<(OwnedTable, *const std::os::raw::c_void)>>>;
+    let made = Made::default();
+    let lua = Lua::new();
+    let first = lua.create_table().unwrap().into_owned();
+    let before = first.to_pointer();
+    let into = made.clone();
+    let finalize = lua.create_function(move |lua, old: mlua::Table| {
+        // Slots that are taken, given back and taken again while the instance is closed.
+        for _ in 0..10 {
+            drop(lua.create_table()?);
+            let table = lua.create_table()?;
+            let pointer = table.to_pointer();
+            into.borrow_mut().extend([
+                (table.clone().into_owned(), pointer),
+                (table.into_owned(), pointer),
+            ]);
+        }
+        let pointer = old.to_pointer();
+        into.borrow_mut().push((old.into_owned(), pointer));
+        Ok(())
+    });
+    lua.globals().set("finalize", finalize.unwrap()).unwrap();
+    lua.load(with_finalized!("kept = finalized(finalize, {})"))
+        .exec()
+        .unwrap();
+    drop(lua);
+    let made = made.borrow();
+    assert_eq!(made.len(), 21);
+    assert_eq!(first.to_pointer(), before);
+    assert!(!before.is_null());
+    for (handle, pointer) in made.iter() {
+        assert_eq!(handle.to_pointer(), *pointer);
+        assert!(!handle.is_alive() && *handle != first);
+        let same = made.iter().filter(|(other, _)| other == handle).count();
+        assert_eq!(same, made.iter().filter(|(_, p)| p == pointer).count());
+    }
+}
+
 #[test]
 fn handles_dropped_and_cloned_while_closing() {
     struct Bag {

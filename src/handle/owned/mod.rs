@@ -41,7 +41,7 @@ macro_rules! handle {
         #[cfg_attr(feature = "weak-owned", doc = concat!(
             "It does **not** keep its instance open: once the last owner of the instance is gone, the handle is dead and \
              its methods say so. While the instance is open the ", $what, " is not collected.\n\n",
-            "Comparing, hashing, cloning, printing and dropping a handle work at any time and never touch Lua; comparing \
+            "Comparing, hashing, cloning, printing and dropping a handle work at any time and run no Lua code; comparing \
              two handles compares which ", $what, " they refer to.\n\n",
             "# Cost\n\n\
              Upgrading, cloning and dropping count up and down: no call into Lua, no allocation. The last handle to go \

@@ -26,10 +26,10 @@ impl OwnedRef {
         }
     }
 
-    /// A proxy that shares the slot.
+    /// A proxy that borrows the slot.
     pub(crate) const fn to_ref(&self) -> Ref<'_> {
-        // SAFETY: we own a count of the slot, and an owner keeps the instance open.
-        unsafe { Ref::share(&self.lua, self.slot) }
+        // SAFETY: we own a count of the slot for as long as we are borrowed, and an owner keeps the instance open.
+        unsafe { Ref::lend(&self.lua, self.slot) }
     }
 
     pub(super) unsafe fn push_to(&self, lua: &Lua) -> Result<()> {
@@ -41,7 +41,7 @@ impl OwnedRef {
         if !self.lua.is_same(lua) {
             return Err(Error::MismatchedLua);
         }
-        // SAFETY: as in `to_ref`.
+        // SAFETY: we own a count of the slot, and an owner keeps the instance open.
         Ok(unsafe { Ref::share(lua, self.slot) })
     }
 }

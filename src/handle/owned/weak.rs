@@ -8,9 +8,10 @@
 //! * H1. `lua` is a view, and the handle holds one count in `refs` for it. So `&self.lua` is a valid `&Lua` for as long as
 //!   the handle is borrowed, whether or not the instance is open: that is what lets
 //!   [`upgrade`](super::OwnedTable::upgrade) lend it for the whole borrow.
-//! * H2. While the instance is open, the handle holds one count of `slot`. Once it is not, `slot` means nothing.
-//! * H3. `pointer` identifies the value among all that were alive in the instance together with the handle. It is set once,
-//!   so that comparing, hashing and printing touch neither VM nor slot.
+//! * H2. While the instance is open, the handle holds one count of `slot`. Once it is not, that count is never given back, and
+//!   `slot` is only the number by which the [graves](crate::handle::graves) know the value.
+//! * H3. The address of the value identifies it among all that were alive in the instance together with the handle. It is
+//!   the same before and after the instance is closed, so that comparing, hashing and printing work at any time.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -26,7 +27,6 @@ use crate::Lua;
 /// What every owned handle is made of.
 pub(crate) struct OwnedRef {
     lua: ManuallyDrop<Lua>,
-    pointer: *const c_void,
     slot: Slot,
 }
 
@@ -34,12 +34,16 @@ impl OwnedRef {
     /// Moves the slot of `proxy` into a handle.
     #[inline]
     pub(crate) fn new(proxy: Ref) -> OwnedRef {
-        let pointer = proxy.to_pointer();
         let (lua, slot) = proxy.into_parts();
-        lua.inner().retain();
+        let inner = lua.inner();
+        inner.retain();
+        let slot = if inner.is_alive() {
+            slot
+        } else {
+            bury(inner, slot)
+        };
         let this = OwnedRef {
             lua: lua.view(),
-            pointer,
             slot,
         };
         // SAFETY: the count in `open` that the proxy had; we keep the block (H1).
@@ -52,14 +56,14 @@ impl OwnedRef {
         self.lua.inner().is_alive()
     }
 
-    /// A proxy that shares the slot and borrows the view in this handle; `None` if the instance is closed.
+    /// A proxy that borrows the slot and the view in this handle; `None` if the instance is closed.
     #[inline(always)]
     pub(crate) fn upgrade(&self) -> Option<Ref<'_>> {
         if !self.is_alive() {
             return None;
         }
-        // SAFETY: H2.
-        Some(unsafe { Ref::share(&self.lua, self.slot) })
+        // SAFETY: H2: for as long as the handle is borrowed.
+        Some(unsafe { Ref::lend(&self.lua, self.slot) })
     }
 
     /// As [`OwnedRef::upgrade`], with an error.
@@ -103,8 +107,24 @@ impl OwnedRef {
     }
 
     pub(crate) fn pointer(&self) -> *const c_void {
-        self.pointer
+        let inner = self.lua.inner();
+        if inner.is_alive() {
+            // SAFETY: H2.
+            return unsafe { inner.slots.pointer(self.slot) };
+        }
+        inner.graves.pointer(self.slot)
     }
+}
+
+/// What the slot is to a handle that is made after its instance was closed, or while it is being closed.
+#[cold]
+fn bury(inner: &LuaInner, slot: Slot) -> Slot {
+    if inner.state_or_null().is_null() {
+        return Slot::NONE;
+    }
+    // SAFETY: the handle has a count of the slot, and there is a VM.
+    inner.graves.add(slot, unsafe { inner.slots.pointer(slot) });
+    slot
 }
 
 impl Clone for OwnedRef {
@@ -150,14 +170,15 @@ impl OwnedRef {
 
 impl PartialEq for OwnedRef {
     fn eq(&self, other: &Self) -> bool {
-        self.lua.is_same(&other.lua) && self.pointer == other.pointer
+        self.lua.is_same(&other.lua)
+            && (self.slot == other.slot || self.pointer() == other.pointer())
     }
 }
 
 impl Hash for OwnedRef {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.lua.0.hash(state);
-        self.pointer.hash(state);
+        self.pointer().hash(state);
     }
 }
 
@@ -166,10 +187,10 @@ impl fmt::Debug for OwnedRef {
         write!(
             f,
             "{:p}{}",
-            self.pointer,
+            self.pointer(),
             if self.is_alive() { "" } else { ", closed" }
         )
     }
 }
 
-const _: () = assert!(std::mem::size_of::<OwnedRef>() == 24);
+const _: () = assert!(std::mem::size_of::<OwnedRef>() == 16);
