@@ -3,7 +3,7 @@
 #![allow(missing_docs)]
 
 use criterion::{criterion_group, criterion_main, Criterion};
-use mlua::{Lua, Table};
+use mlua::{Lua, Table, Value};
 
 fn fields(c: &mut Criterion) {
     let lua = Lua::new();
@@ -42,15 +42,13 @@ fn walks(c: &mut Criterion) {
     let map = lua
         .create_table_from((1..=100).map(|i| (format!("key{i}"), i)))
         .unwrap();
-    let values = |t: &Table| -> i64 { t.clone().sequence_values().map(mlua::Result::unwrap).sum() };
+    let values = |t: &Table| -> i64 {
+        let values = t.clone().sequence_values::<i64>();
+        values.map(|value| value.unwrap()).sum()
+    };
     let pairs = |t: &Table| -> i64 {
-        t.clone()
-            .pairs()
-            .map(|entry| {
-                let (_, value): (mlua::Value, i64) = entry.unwrap();
-                value
-            })
-            .sum()
+        let pairs = t.clone().pairs::<Value, i64>();
+        pairs.map(|entry| entry.unwrap().1).sum()
     };
     assert_eq!(values(&sequence), 5050);
     assert_eq!(pairs(&sequence), 5050);
