@@ -509,6 +509,12 @@ rows!(fn(&Meter);
     from_value,
 );
 
+/// Ends the process: it cannot make so many handles.
+fn give_up(handles: usize, error: Error) -> ! {
+    eprintln!("error after {handles} handles: {error}");
+    std::process::exit(1)
+}
+
 fn live(count: usize, distinct: bool) {
     let lua = Lua::new();
     let make: Function = lua!(
@@ -524,7 +530,8 @@ fn live(count: usize, distinct: bool) {
     numbers.make(|| {
         if distinct {
             for i in 0..count {
-                let f: Function = functions.raw_get(at(i)).unwrap();
+                let f: Result<Function> = functions.raw_get(i + 1);
+                let f = f.unwrap_or_else(|error| give_up(i, error));
                 handles.push(own!(f));
             }
         } else {
