@@ -7,8 +7,7 @@ use std::os::raw::{c_int, c_void};
 
 use crate::call::callback::{not_recursive, push_function};
 use crate::call::failure::pop_error;
-use crate::call::pinned::push_handler;
-use crate::call::protect::{pcall, protect};
+use crate::call::protect::protect;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::handle::proxy::Ref;
@@ -182,12 +181,13 @@ impl<'lua> Function<'lua> {
     /// ```
     pub fn call<A: IntoLuaMulti<'lua>, R: FromLuaMulti<'lua>>(&self, args: A) -> Result<R> {
         let lua = self.0.lua();
+        let inner = lua.inner();
         let state = self.0.state();
         // SAFETY: the two first pushes are few enough to need no check, those after them check for themselves. The handler and
         // the function lie below the arguments, and everything pushed is held.
         unsafe {
             let mut held = Held::new(state);
-            push_handler(state);
+            inner.internals.push_handler(&inner.slots, state);
             self.0.push();
             held.add(2);
             let nargs = args.push_into_stack_multi(lua)?;
@@ -201,7 +201,8 @@ impl<'lua> Function<'lua> {
                 }
                 0
             };
-            let status = pcall(state, nargs, wanted, -(nargs + 2));
+            let call = || engine::lua_pcall(state, nargs, wanted, -(nargs + 2));
+            let status = inner.memory.limited(call);
             held.release(nargs + 1);
             if status != engine::LUA_OK {
                 return Err(pop_error(state, status));
@@ -212,7 +213,7 @@ impl<'lua> Function<'lua> {
                 wanted
             };
             held.add(nresults);
-            lua.inner().bury();
+            inner.bury();
             R::from_stack_multi(nresults, lua)
         }
     }

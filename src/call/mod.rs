@@ -18,13 +18,15 @@ use crate::engine;
 #[cfg(raising_finalizers)]
 use crate::error::Error;
 use crate::error::Result;
-use crate::handle::slots::Slot;
+use crate::handle::slots::{Slot, Slots};
 use crate::stack::ensure;
 use crate::state::{LuaInner, STACK_RESERVE};
 use protect::protect;
 
-/// The metatables of the library's own userdata. Their slots are never freed.
+/// The metatables of the library's own userdata, and the message handler where it is an object. Their slots are never freed.
 pub(crate) struct Internals {
+    #[cfg(not(light_functions))]
+    handler: Cell<Option<Slot>>,
     cell: Cell<Option<Slot>>,
     failure: Cell<Option<Slot>>,
     failure_metatable: Cell<*const c_void>,
@@ -37,6 +39,8 @@ pub(crate) struct Internals {
 impl Internals {
     pub(crate) fn new() -> Internals {
         Internals {
+            #[cfg(not(light_functions))]
+            handler: Cell::new(None),
             cell: Cell::new(None),
             failure: Cell::new(None),
             failure_metatable: Cell::new(ptr::null()),
@@ -79,6 +83,11 @@ impl Internals {
             self.failure_metatable.set(engine::lua_topointer(state, -1));
             self.failure.set(Some(inner.slots.take(state)?));
             self.cell.set(Some(inner.slots.take(state)?));
+            #[cfg(not(light_functions))]
+            {
+                pinned::push_handler(state);
+                self.handler.set(Some(inner.slots.take(state)?));
+            }
         }
         Ok(())
     }
@@ -87,6 +96,28 @@ impl Internals {
     #[cfg(raising_finalizers)]
     pub(crate) fn clear(&self) {
         failure::contain(|| drop(self.raising.take()));
+    }
+
+    /// Pushes the message handler. Where it is an object, this takes a third of what
+    /// [`push_handler`](pinned::push_handler) takes, which does without the instance.
+    ///
+    /// # Safety
+    ///
+    /// `state` is a running state of the instance, whose slots are `slots`, with one free place.
+    #[inline(always)]
+    pub(crate) unsafe fn push_handler(&self, slots: &Slots, state: *mut engine::lua_State) {
+        // SAFETY: passed on.
+        unsafe {
+            #[cfg(light_functions)]
+            pinned::push_handler(state);
+            #[cfg(not(light_functions))]
+            slots.push(
+                self.handler.get().expect("the instance has been opened"),
+                state,
+            );
+            #[cfg(light_functions)]
+            let _ = slots;
+        }
     }
 
     #[inline(always)]

@@ -17,7 +17,7 @@ use crate::stack::Held;
 ///
 /// As `lua_pcall`.
 #[inline(always)]
-pub(crate) unsafe fn pcall(
+unsafe fn pcall(
     state: *mut engine::lua_State,
     nargs: c_int,
     nresults: c_int,
