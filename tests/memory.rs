@@ -1,6 +1,6 @@
 //! Memory counted and limited.
 
-use mlua::{Error, Lua, Result};
+use mlua::{Error, Lua, Result, Table};
 
 #[test]
 fn used_memory_follows_the_program() -> Result<()> {
@@ -84,4 +84,32 @@ fn a_limit_does_not_count_for_dumping_a_function() -> Result<()> {
     }
     lua.set_memory_limit(0)?;
     lua.load(&dumped).exec()
+}
+
+#[test]
+fn what_is_there_is_overwritten_without_memory() -> Result<()> {
+    let lua = Lua::new();
+    let plain = lua.create_table()?;
+    let code = "setmetatable({}, { __newindex = function() error('called') end })";
+    let watched: Table = lua.load(code).eval()?;
+    let set = |table: &Table, n: i32| {
+        table.raw_set("x", n)?;
+        table.raw_set(1, n)
+    };
+    for table in [&plain, &watched] {
+        set(table, 0)?;
+    }
+    lua.set_memory_limit(1)?;
+    for table in [&plain, &watched] {
+        for n in 1..100 {
+            table.set("x", n)?;
+            table.set(1, -n)?;
+            assert_eq!(table.get::<_, i32>("x")?, n);
+            assert_eq!(table.get::<_, i32>(1)?, -n);
+            set(table, n)?;
+        }
+    }
+    lua.set_memory_limit(0)?;
+    assert!(watched.set("y", 1).is_err());
+    Ok(())
 }

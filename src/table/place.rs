@@ -223,6 +223,34 @@ impl<'lua> Table<'lua> {
         }
     }
 
+    /// Whether there is a value at position `index` that can be overwritten: that takes neither memory nor a metamethod.
+    #[inline(never)]
+    unsafe fn has_element(
+        &self,
+        thread: *mut engine::lua_State,
+        place: c_int,
+        index: Integer,
+    ) -> bool {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            let is = engine::lua_rawgeti(thread, place, index) != engine::LUA_TNIL;
+            engine::lua_settop(thread, -2);
+            is && access::is_writable(thread, place)
+        }
+    }
+
+    /// As [`has_element`](Self::has_element) for the field with the key in the slot `key`.
+    #[inline(never)]
+    unsafe fn has_field(&self, thread: *mut engine::lua_State, place: c_int, key: Slot) -> bool {
+        // SAFETY: see the module's documentation.
+        unsafe {
+            self.inner().slots.push_beside(key, thread);
+            let is = engine::lua_rawget(thread, place) != engine::LUA_TNIL;
+            engine::lua_settop(thread, -2);
+            is && access::is_writable(thread, place)
+        }
+    }
+
     /// Pops the value on top of `state` into position `index`, and returns whether it did: not if it can fail, or takes
     /// a metamethod and is not `raw`.
     ///
@@ -237,10 +265,11 @@ impl<'lua> Table<'lua> {
         index: Integer,
         raw: bool,
     ) -> bool {
-        // SAFETY: see the module's documentation. With memory to be had, setting a position does not fail.
+        // SAFETY: see the module's documentation. With memory to be had, or a value to overwrite, setting a position does not
+        // fail.
         unsafe {
             let (thread, place) = self.0.peek();
-            if !self.is_plain(thread, place, raw) {
+            if !self.is_plain(thread, place, raw) && !self.has_element(thread, place, index) {
                 return false;
             }
             engine::lua_xmove(state, thread, 1);
@@ -268,7 +297,7 @@ impl<'lua> Table<'lua> {
         // SAFETY: as above; what lies in a slot is neither nil nor a number, so it is a valid key.
         unsafe {
             let (thread, place) = self.0.peek();
-            if !self.is_plain(thread, place, raw) {
+            if !self.is_plain(thread, place, raw) && !self.has_field(thread, place, key) {
                 return false;
             }
             self.inner().slots.push_beside(key, thread);
@@ -300,7 +329,14 @@ impl<'lua> Table<'lua> {
             let (thread, place) = self.0.peek();
             let memory = &self.inner().memory;
             if !self.is_plain(thread, place, raw) {
-                return false;
+                let exists = match (index, key) {
+                    (Some(index), _) => self.has_element(thread, place, index),
+                    (None, Some(key)) => self.has_field(thread, place, key),
+                    (None, None) => false,
+                };
+                if !exists {
+                    return false;
+                }
             }
             match (index, key) {
                 (Some(index), _) => {
