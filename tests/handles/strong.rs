@@ -48,12 +48,17 @@ impl Handle for OwnedAnyUserData {}
 
 pub trait TableHandle {
     fn get<'a, K: IntoLua<'a>, V: FromLua<'a>>(&'a self, key: K) -> Result<V>;
+    fn set<'a, K: IntoLua<'a>, V: IntoLua<'a>>(&'a self, key: K, value: V) -> Result<()>;
     fn upgrade_in<'a>(&'a self, lua: &'a Lua) -> Result<Table<'a>>;
 }
 
 impl TableHandle for OwnedTable {
     fn get<'a, K: IntoLua<'a>, V: FromLua<'a>>(&'a self, key: K) -> Result<V> {
         self.to_ref().get(key)
+    }
+
+    fn set<'a, K: IntoLua<'a>, V: IntoLua<'a>>(&'a self, key: K, value: V) -> Result<()> {
+        self.to_ref().set(key, value)
     }
 
     fn upgrade_in<'a>(&'a self, _: &'a Lua) -> Result<Table<'a>> {
