@@ -1,11 +1,15 @@
 //! Cycles between Rust and Lua that would keep an instance open for ever, were handles strong.
 
+#[cfg(feature = "weak-owned")]
+use mlua::OwnedValue;
 use mlua::{
-    AnyUserData, Function, Lua, OwnedAnyUserData, OwnedFunction, OwnedTable, OwnedThread,
-    OwnedValue, Result, Table, Thread, UserData, UserDataMethods,
+    AnyUserData, Function, Lua, OwnedAnyUserData, OwnedFunction, OwnedTable, OwnedThread, Result,
+    Table, Thread, UserData, UserDataMethods,
 };
 
 use crate::kit::{bytes_in_use, Tally, Token};
+#[cfg(not(feature = "weak-owned"))]
+use crate::strong::{Handle, Instance, OwnedValue, TableHandle};
 
 /// Keeps a callback of Lua's, as widgets do.
 struct Button {
