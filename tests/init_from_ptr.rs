@@ -481,3 +481,23 @@ fn a_coroutine_that_closes_itself_does_not_leap_over_rust() -> Result<()> {
     host.close();
     Ok(())
 }
+
+/// Those of 0.9.
+#[cfg(all(
+    feature = "unstable",
+    not(any(feature = "send", feature = "weak-owned"))
+))]
+#[test]
+fn strong_handles_are_left_when_the_host_closes() -> Result<()> {
+    let host = Host::new();
+    let lua = host.instance();
+    let table = lua.create_table()?.into_owned();
+    let clones: Vec<_> = (0..10).map(|_| table.clone()).collect();
+    drop(lua);
+    host.close();
+    drop(table);
+    for clone in clones {
+        drop(clone.clone());
+    }
+    Ok(())
+}

@@ -2,6 +2,7 @@
 //!
 //! A handle to a value of an open instance looks the address of the value up when it is asked for: it has the slot. When the
 //! instance closes, the addresses of all values are noted down here, by slot, for as long as there is a handle to ask.
+//! An instance that [ends unseen](crate::state::LuaInner::ends_unseen) notes down each address when the handle is made.
 //! The first slots are left out: they hold [keys](super::keys).
 
 use std::cell::RefCell;
@@ -25,7 +26,7 @@ impl Graves {
         *self.0.borrow_mut() = unsafe { slots.pointers(keys::COUNT) };
     }
 
-    /// Notes down one more value, for a handle that is made while the instance is being closed.
+    /// Notes down one more value.
     pub(super) fn add(&self, slot: Slot, pointer: *const c_void) {
         let mut pointers = self.0.borrow_mut();
         let place = place(slot);

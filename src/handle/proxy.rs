@@ -282,8 +282,10 @@ impl<'lua> Ref<'lua> {
     ))]
     pub(super) fn into_parts(self) -> (&'lua Lua, Slot) {
         let this = mem::ManuallyDrop::new(self);
-        if !this.counted && this.lua.inner().is_alive() {
-            this.lua.inner().slots.retain(this.slot);
+        let inner = this.lua.inner();
+        // Without a VM there are no slots: see `clone`.
+        if !this.counted && !inner.state_or_null().is_null() {
+            inner.slots.retain(this.slot);
         }
         (this.lua, this.slot)
     }

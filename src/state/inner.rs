@@ -180,12 +180,18 @@ impl LuaInner {
     pub(crate) fn end(&self) {
         let was_alive = self.alive.swap(false, Ordering::Relaxed);
         #[cfg(all(feature = "weak-owned", not(feature = "send")))]
-        if was_alive && self.refs.is_shared() {
-            // SAFETY: a VM that is alive is there.
+        if was_alive && self.refs.is_shared() && !self.ends_unseen() {
+            // SAFETY: the VM is only about to be closed.
             unsafe { self.graves.dig(&self.slots) };
         }
         #[cfg(not(all(feature = "weak-owned", not(feature = "send"))))]
         let _ = was_alive;
+    }
+
+    /// Whether the instance learns of its end only when the VM is half gone: a host closes Luau, which tells by the sweep.
+    #[cfg(all(feature = "weak-owned", not(feature = "send")))]
+    pub(crate) fn ends_unseen(&self) -> bool {
+        cfg!(not(finalizers)) && self.hosted.get()
     }
 
     /// Drops the values that the collector has left: see [`super::remains`].

@@ -772,6 +772,8 @@ fn the_instance_of_a_host_ends_when_the_host_closes_it() {
         // SAFETY: as above.
         let lua = unsafe { Lua::init_from_ptr(state) };
         let handle = lua.globals().into_owned();
+        let table = lua.create_table().unwrap().into_owned();
+        let (pointer, of_table) = (handle.to_pointer(), table.to_pointer());
         let tally = Tally::default();
         lua.globals().set("token", tally.token()).unwrap();
         // The same state is the same instance.
@@ -798,6 +800,11 @@ fn the_instance_of_a_host_ends_when_the_host_closes_it() {
         unsafe { ffi::lua_close(state) };
         assert!(seen.get());
         assert!(!handle.is_alive() && handle.try_upgrade().is_err());
+        assert_eq!(
+            (handle.to_pointer(), table.to_pointer()),
+            (pointer, of_table)
+        );
+        assert_ne!(handle, table);
         tally.assert_all_dropped();
     }
     // The block stays, since finalizers of the host's may look at it; nothing else does.

@@ -54,8 +54,12 @@ impl Clone for OwnedRef {
 
 impl Drop for OwnedRef {
     fn drop(&mut self) {
-        // SAFETY: we own a count of the slot, and `lua`, which goes last, keeps the VM open.
-        unsafe { self.lua.inner().slots.release(self.slot) }
+        let inner = self.lua.inner();
+        if !inner.state_or_null().is_null() {
+            // SAFETY: we own a count of the slot. `lua`, which goes last, keeps the VM open, unless a host has closed it: then there
+            // are no slots.
+            unsafe { inner.slots.release(self.slot) }
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl OwnedRef {
         let (lua, slot) = proxy.into_parts();
         let inner = lua.inner();
         inner.retain();
-        let slot = if inner.is_alive() {
+        let slot = if inner.is_alive() && !inner.ends_unseen() {
             slot
         } else {
             bury(inner, slot)
@@ -116,7 +116,8 @@ impl OwnedRef {
     }
 }
 
-/// What the slot is to a handle that is made after its instance was closed, or while it is being closed.
+/// What the slot is to a handle that is made after its instance was closed, or while it is being closed; or if the end will
+/// come unseen.
 #[cold]
 fn bury(inner: &LuaInner, slot: Slot) -> Slot {
     if inner.state_or_null().is_null() {
