@@ -5,12 +5,12 @@
 //!
 //! | kind | type here | keeps the VM open | slot |
 //! |---|---|---|---|
-//! | proxy (`Table<'lua>`, …) | [`Ref`](proxy::Ref) | yes, counted | counted |
+//! | proxy (`Table<'lua>`, …) | [`Ref`](proxy::Ref) | yes, counted | counted, or lent by a handle |
 //! | owned handle (`OwnedTable`, …) | `OwnedRef` | no | counted |
 //! | registry key | [`RegistryKey`] | no | its own |
 //!
-//! A proxy and a handle of one value can share a slot: `into_owned` and `upgrade` move or count it and make no call into
-//! Lua. No other room of the crate touches the number of a slot, a reference thread or a count.
+//! A proxy and a handle of one value can share a slot: `into_owned` moves it, `upgrade` lends or counts it, and neither makes
+//! a call into Lua. No other room of the crate touches the number of a slot, a reference thread or a count.
 
 #[cfg(all(feature = "weak-owned", not(feature = "send")))]
 pub(crate) mod borrowed;
