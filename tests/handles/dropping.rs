@@ -556,6 +556,10 @@ fn finalizers_set_and_lift_a_memory_limit_wherever_the_collector_runs() {
             });
             lua.load("warn('@on')").exec().unwrap();
         }
+        // With its compiler on, LuaJIT may count some 30 bytes too few after a lack of memory (in 5 of 200 runs of this test, and
+        // in none without), and the assertions that it has in debug builds end the process when the VM is closed.
+        #[cfg(feature = "luajit")]
+        lua.load("jit.off()").exec().unwrap();
         let mut keys = Vec::new();
         let (mut failed, mut lost) = (0, 0);
         for n in 0..scaled(20_000) {
