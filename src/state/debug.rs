@@ -64,9 +64,11 @@ pub struct DebugStack {
     pub is_vararg: bool,
 }
 
-/// What Lua tells about a running function: see [`Lua::inspect_stack`]
-#[cfg_attr(not(feature = "luau"), doc = "and [`Lua::set_hook`].")]
-#[cfg_attr(feature = "luau", doc = ".")]
+/// What Lua tells about a running function: see [`Lua::inspect_stack`].
+#[cfg_attr(
+    not(feature = "luau"),
+    doc = "A hook gets one, too: see [`Lua::set_hook`]."
+)]
 pub struct Debug<'lua> {
     record: Record,
     _lua: PhantomData<&'lua Lua>,

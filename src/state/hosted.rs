@@ -285,8 +285,9 @@ unsafe fn end_instance(block: NonNull<LuaInner>, state: *mut engine::lua_State) 
     // SAFETY: the VM's count is given back once. Finalizers that run later look at the block, so it is kept for good.
     unsafe {
         let inner = block.as_ref();
-        keep_for_good(block);
+        // First, while it can tell by the counts whether there are handles.
         inner.end();
+        keep_for_good(block);
         inner.switch_state(state);
         // Destructors of the user may panic in there.
         for result in [
