@@ -2,35 +2,13 @@
 
 #![allow(missing_docs)]
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+#[path = "peers/src/once.rs"]
+mod once;
 
 use criterion::{criterion_group, criterion_main, Criterion};
 use mlua::{Function, Lua};
 
-/// Polls a future that needs nobody to wake it.
-fn run<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-    }
-}
-
-async fn pending_once() {
-    let mut waited = false;
-    std::future::poll_fn(|_| {
-        if std::mem::replace(&mut waited, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await
-}
+use once::{pending_once, run};
 
 fn futures(c: &mut Criterion) {
     let lua = Lua::new();
