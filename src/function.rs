@@ -188,7 +188,7 @@ impl<'lua> Function<'lua> {
         unsafe {
             let mut held = Held::new(state);
             inner.internals.push_handler(&inner.slots, state);
-            self.0.push();
+            self.0.push_onto(state);
             held.add(2);
             let nargs = args.push_into_stack_multi(lua)?;
             held.add(nargs);

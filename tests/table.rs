@@ -1,5 +1,7 @@
 //! Tables: reading and writing, metamethods, lists, iteration.
 
+use std::collections::HashMap;
+
 use mlua::{Error, Lua, Nil, Result, Table, TableExt, Value};
 
 /// A table that Lua code makes.
@@ -371,6 +373,33 @@ fn pairs_visits_every_field_once() -> Result<()> {
         Ok(())
     })?;
     assert_eq!(visited, 59);
+    Ok(())
+}
+
+/// Each step reads its key in one of several ways, and all of them have to leave the same place behind.
+#[test]
+fn plain_pairs_go_from_keys_of_one_kind_to_those_of_another() -> Result<()> {
+    let lua = Lua::new();
+    let mixed = table(
+        &lua,
+        "local t = {} for i = 1, 40 do t[i] = i t['k' .. i] = i t[i + 0.5] = i t[-i] = i t[tostring(100 + i)] = i end
+         return t",
+    );
+    let by_name = mixed.clone().pairs::<String, i64>();
+    let names: HashMap<_, _> = by_name.collect::<Result<_>>()?;
+    assert_eq!(names.len(), 200);
+    assert_eq!((names["k7"], names["7"], names["107"]), (7, 7, 7));
+    assert_eq!((names["7.5"], names["-7"]), (7, 7));
+    let numbers = table(
+        &lua,
+        "local t = {} for i = 1, 40 do t[i] = i t[tostring(100 + i)] = i t[-i] = i t[tostring(200 + i)] = i end return t",
+    );
+    let by_number = numbers.pairs::<i16, i64>();
+    let numbers: HashMap<_, _> = by_number.collect::<Result<_>>()?;
+    assert_eq!(numbers.len(), 160);
+    assert_eq!((numbers[&7], numbers[&-7], numbers[&107]), (7, 7, 7));
+    let far = table(&lua, "return {[70000] = 1}").pairs::<i16, i64>();
+    assert!(far.collect::<Result<Vec<_>>>().is_err());
     Ok(())
 }
 

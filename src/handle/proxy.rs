@@ -179,6 +179,17 @@ impl<'lua> Ref<'lua> {
         unsafe { self.lua.inner().slots.push(self.slot, state) }
     }
 
+    /// As [`Ref::push_onto`] for the reference thread `to`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Ref::push_onto`] and [`Ref::peek`].
+    #[inline(always)]
+    pub(crate) unsafe fn push_beside(&self, to: *mut engine::lua_State) {
+        // SAFETY: R1, and there is a VM since there is `to`.
+        unsafe { self.lua.inner().slots.push_beside(self.slot, to) }
+    }
+
     /// Pushes the value onto the running state of `lua`; an error if that is another instance.
     ///
     /// # Safety

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::os::raw::{c_int, c_void};
+use std::ptr;
 
 use super::{access, Table};
 use crate::engine;
@@ -47,7 +48,7 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     /// # Safety
     ///
     /// `state` is any state of the instance with a free place.
-    #[inline]
+    #[inline(never)]
     unsafe fn push_last(&self, state: *mut engine::lua_State) {
         // SAFETY: none of the pushes raises or allocates.
         unsafe {
@@ -72,13 +73,17 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
     unsafe fn push_present(&self, thread: *mut engine::lua_State, place: c_int) -> Option<c_int> {
         // SAFETY: raw reads.
         unsafe {
-            let kind = match self.last {
-                Key::Start => {
+            let kind = match (self.last, &self.slot) {
+                (Key::Start, _) => {
                     engine::lua_pushnil(thread);
                     return Some(0);
                 }
-                Key::End => return None,
-                Key::Integer(i) => engine::lua_rawgeti(thread, place, i),
+                (Key::End, _) => return None,
+                (Key::Integer(i), _) => engine::lua_rawgeti(thread, place, i),
+                (Key::InSlot, Some(slot)) => {
+                    slot.push_beside(thread);
+                    engine::lua_rawget(thread, place)
+                }
                 _ => {
                     self.push_last(thread);
                     engine::lua_rawget(thread, place)
@@ -88,8 +93,9 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
                 engine::lua_settop(thread, -2);
                 return None;
             }
-            match self.last {
-                Key::Integer(i) => engine::lua_pushinteger(thread, i),
+            match (self.last, &self.slot) {
+                (Key::Integer(i), _) => engine::lua_pushinteger(thread, i),
+                (Key::InSlot, Some(slot)) => slot.push_beside(thread),
                 _ => self.push_last(thread),
             }
             Some(1)
@@ -115,31 +121,6 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
                 held.release(3);
             }
             Ok(found)
-        }
-    }
-
-    /// Keeps the key at `index` as the last one, if that takes no slot of its own yet.
-    ///
-    /// # Safety
-    ///
-    /// `thread` is a reference thread with a key at `index`.
-    #[inline(always)]
-    unsafe fn keep_plain(&mut self, thread: *mut engine::lua_State, index: c_int) -> bool {
-        // SAFETY: plain reads; nothing but `self` refers to the slot.
-        unsafe {
-            if engine::lua_isinteger(thread, index) != 0 {
-                self.last =
-                    Key::Integer(engine::lua_tointegerx(thread, index, std::ptr::null_mut()));
-                return true;
-            }
-            match &mut self.slot {
-                Some(slot) if engine::lua_type(thread, index) == engine::LUA_TSTRING => {
-                    slot.overwrite_from(thread, index);
-                    self.last = Key::InSlot;
-                    true
-                }
-                _ => false,
-            }
         }
     }
 
@@ -177,6 +158,33 @@ impl<'lua, K, V> TablePairs<'lua, K, V> {
 }
 
 impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
+    /// Keeps the key at `index` as the last one and reads it, if that takes no more than plain reads and no slot yet.
+    ///
+    /// # Safety
+    ///
+    /// `thread` is a reference thread with a key at `index`.
+    #[inline(always)]
+    unsafe fn keep_plain(&mut self, thread: *mut engine::lua_State, index: c_int) -> Option<K> {
+        // SAFETY: plain reads; nothing but `self` refers to the slot.
+        unsafe {
+            if let Some(slot) = &mut self.slot {
+                if engine::lua_type(thread, index) == engine::LUA_TSTRING {
+                    let key = K::read_plain(thread, index)?;
+                    slot.overwrite_from(thread, index);
+                    self.last = Key::InSlot;
+                    return Some(key);
+                }
+            }
+            if engine::lua_isinteger(thread, index) == 0 {
+                return None;
+            }
+            let i = engine::lua_tointegerx(thread, index, ptr::null_mut());
+            let key = K::from_integer(i).or_else(|| K::read_plain(thread, index))?;
+            self.last = Key::Integer(i);
+            Some(key)
+        }
+    }
+
     /// The next pair if it takes plain reads only; `None`, and nothing has changed, at the end and if it takes more.
     ///
     /// # Safety
@@ -193,14 +201,10 @@ impl<'lua, K: FromLua<'lua>, V: FromLua<'lua>> TablePairs<'lua, K, V> {
                 engine::lua_settop(thread, -below - 1);
                 return None;
             }
-            let mut pair = None;
-            if let Some(value) = V::read_plain(thread, -1) {
-                if let Some(key) = K::read_plain(thread, -2) {
-                    if self.keep_plain(thread, -2) {
-                        pair = Some((key, value));
-                    }
-                }
-            }
+            let pair = match V::read_plain(thread, -1) {
+                Some(value) => self.keep_plain(thread, -2).map(|key| (key, value)),
+                None => None,
+            };
             engine::lua_settop(thread, -below - 3);
             pair
         }

@@ -102,6 +102,14 @@ pub trait FromLua<'lua>: Sized {
         None
     }
 
+    /// What [`FromLua::read_plain`] returns for the integer `i`, or `None` if it takes that to tell.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn from_integer(i: Integer) -> Option<Self> {
+        let _ = i;
+        None
+    }
+
     /// Reads the value at `idx` of the running state's stack.
     ///
     /// # Safety

@@ -80,6 +80,11 @@ macro_rules! integers {
                 if is_integer != 0 { cast(i) } else { None }
             }
 
+            #[inline(always)]
+            fn from_integer(i: Integer) -> Option<Self> {
+                cast(i)
+            }
+
             #[inline]
             unsafe fn from_stack(idx: c_int, lua: &Lua) -> Result<Self> {
                 // SAFETY: passed on.

@@ -10,7 +10,7 @@ use bstr::{BStr, BString};
 use super::{mismatch, through_stack, through_value};
 use crate::call::{push_bytes, push_key};
 use crate::engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::handle::slots::Slot;
 use crate::value::{FromLua, IntoLua, Value};
 use crate::{Lua, String};
@@ -34,18 +34,41 @@ pub(crate) unsafe fn bytes_at<'a>(state: *mut engine::lua_State, idx: c_int) -> 
 }
 
 /// As `str::from_utf8`, and faster for short texts in ASCII, which is what most Lua strings are.
-#[inline]
-fn text(bytes: &[u8]) -> std::result::Result<&str, str::Utf8Error> {
-    if bytes.is_ascii() {
+#[inline(always)]
+pub(crate) fn text(bytes: &[u8]) -> std::result::Result<&str, str::Utf8Error> {
+    if is_ascii(bytes) {
         // SAFETY: ASCII is UTF-8.
         return Ok(unsafe { str::from_utf8_unchecked(bytes) });
     }
     str::from_utf8(bytes)
 }
 
+/// Whether all of `bytes` are ASCII. Up to 16 of them are looked at in two words, which may overlap.
+#[inline(always)]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    if let (4..=7, Some(first), Some(last)) = (bytes.len(), bytes.first_chunk(), bytes.last_chunk())
+    {
+        return (u32::from_ne_bytes(*first) | u32::from_ne_bytes(*last)) & HIGH as u32 == 0;
+    }
+    if let (8..=16, Some(first), Some(last)) =
+        (bytes.len(), bytes.first_chunk(), bytes.last_chunk())
+    {
+        return (u64::from_ne_bytes(*first) | u64::from_ne_bytes(*last)) & HIGH == 0;
+    }
+    bytes.is_ascii()
+}
+
 /// `bytes` as text, with the error of a conversion to the type `to`.
+#[inline(always)]
 pub(crate) fn utf8<'a>(bytes: &'a [u8], to: &'static str) -> Result<&'a str> {
-    text(bytes).map_err(|error| mismatch("string", to, error.to_string()))
+    text(bytes).map_err(|error| not_text(error, to))
+}
+
+#[cold]
+#[inline(never)]
+fn not_text(error: str::Utf8Error, to: &'static str) -> Error {
+    mismatch("string", to, error.to_string())
 }
 
 /// The string that `value` is or that Lua makes of a number.
@@ -178,4 +201,22 @@ into_lua! {
     Cow<'_, CStr>, |this| this.to_bytes();
     &BStr, |this| this;
     BString, |this| this;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_ascii;
+
+    #[test]
+    fn a_byte_beyond_ascii_is_seen_wherever_it_is() {
+        for len in 0..=40 {
+            let mut bytes = vec![0x7f; len];
+            assert!(is_ascii(&bytes));
+            for at in 0..len {
+                bytes[at] = 0x80;
+                assert!(!is_ascii(&bytes), "{at} of {len}");
+                bytes[at] = 0;
+            }
+        }
+    }
 }
