@@ -60,6 +60,29 @@ pub(crate) unsafe fn without_finalizer_errors<R>(
     }
 }
 
+/// Pushes the value at `index` of `from` onto `to`, a thread of the same VM.
+///
+/// # Safety
+///
+/// There is a value at `index`, and one free place on each of the two.
+#[inline(always)]
+pub(crate) unsafe fn push_across(
+    from: *mut lua_State,
+    index: std::os::raw::c_int,
+    to: *mut lua_State,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        #[cfg(feature = "luau")]
+        lua_xpush(from, to, index);
+        #[cfg(not(feature = "luau"))]
+        {
+            lua_pushvalue(from, index);
+            lua_xmove(from, to, 1);
+        }
+    }
+}
+
 /// Defines the continuation of a C function: what Lua calls when a function that was called with `lua_callk` or `lua_pcallk`
 /// has yielded, and is through.
 ///

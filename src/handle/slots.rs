@@ -233,10 +233,7 @@ impl Slots {
     pub(crate) unsafe fn push(&self, slot: Slot, state: *mut engine::lua_State) {
         let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
-        unsafe {
-            engine::lua_pushvalue(thread, index);
-            engine::lua_xmove(thread, state, 1);
-        }
+        unsafe { engine::push_across(thread, index, state) }
     }
 
     /// Pushes the value of `slot` onto the reference thread `to`, as [`Slots::push`] otherwise.
@@ -249,9 +246,10 @@ impl Slots {
         let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
         unsafe {
-            engine::lua_pushvalue(thread, index);
-            if thread != to {
-                engine::lua_xmove(thread, to, 1);
+            if thread == to {
+                engine::lua_pushvalue(thread, index);
+            } else {
+                engine::push_across(thread, index, to);
             }
         }
     }
