@@ -231,7 +231,7 @@ pub(crate) unsafe fn new_userdata(
 ) -> Result<*mut c_void> {
     // SAFETY: only a lack of memory raises; an error in a finalizer does not surface in 5.4.
     unsafe {
-        if inner.infallible_memory() && size <= SMALL {
+        if inner.infallible_creation() && size <= SMALL {
             let memory = &inner.memory;
             return Ok(memory.unfailing(|| engine::lua_newuserdatauv(state, size, uservalues)));
         }
@@ -257,7 +257,7 @@ pub(crate) unsafe fn new_swept_userdata(
     // SAFETY: as in `new_userdata`. Nothing collects between the two steps.
     unsafe {
         inner.bury();
-        let userdata = if inner.infallible_memory() && size <= SMALL {
+        let userdata = if inner.infallible_creation() && size <= SMALL {
             let make = || engine::lua_newuserdatadtor(state, size, sweep);
             inner.memory.unfailing(make)
         } else {
@@ -304,7 +304,7 @@ pub(crate) unsafe fn push_bytes(
     let (data, len) = (bytes.as_ptr() as *const c_char, bytes.len());
     // SAFETY: as in `new_userdata`; `bytes` outlives the call.
     unsafe {
-        if inner.infallible_memory() && len <= SMALL {
+        if inner.infallible_creation() && len <= SMALL {
             inner
                 .memory
                 .unfailing(|| engine::lua_pushlstring(state, data, len));
@@ -375,7 +375,7 @@ pub(crate) unsafe fn push_table(
     const FEW: c_int = 1024;
     // SAFETY: as in `new_userdata`.
     unsafe {
-        if inner.infallible_memory() && narr <= FEW && nrec <= FEW {
+        if inner.infallible_creation() && narr <= FEW && nrec <= FEW {
             let memory = &inner.memory;
             memory.unfailing(|| engine::lua_createtable(state, narr, nrec));
             return Ok(());
@@ -412,7 +412,7 @@ pub(crate) unsafe fn new_thread(
     // SAFETY: as in `new_userdata`. Alone of these, `lua_newthread` collects garbage before it allocates, and a finalizer may
     // set a limit then.
     unsafe {
-        if inner.infallible_memory() {
+        if inner.infallible_creation() {
             let memory = &inner.memory;
             let make = || memory.unfailing(|| engine::lua_newthread(state));
             return Ok(memory.without_limit(make));
@@ -442,7 +442,7 @@ pub(crate) unsafe fn new_closure<T>(
         } else {
             cell::push_plain(inner, state, value)?;
         }
-        if inner.infallible_memory() {
+        if inner.infallible_creation() {
             let memory = &inner.memory;
             memory.unfailing(|| engine::lua_pushcclosure(state, function, 1));
             return Ok(());
