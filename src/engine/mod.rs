@@ -16,6 +16,8 @@
 //!
 //! The `cfg`s that `build.rs` sets tell the rest; they are described there.
 
+use std::os::raw::c_int;
+
 #[cfg_attr(feature = "lua55", path = "lua55.rs")]
 #[cfg_attr(feature = "lua54", path = "lua54.rs")]
 #[cfg_attr(feature = "lua53", path = "lua53.rs")]
@@ -39,6 +41,25 @@ pub(crate) use current::*;
 /// The text of Lua's error for a lack of memory.
 pub(crate) const NO_MEMORY: &std::ffi::CStr = c"not enough memory";
 pub(crate) const HANDLES_NO_MEMORY: bool = cfg!(feature = "luau");
+
+/// Pushes the value at `index` of `from` onto `to`.
+///
+/// # Safety
+///
+/// Both are states of one VM; `to` has room for one value, and `from`, too.
+#[inline(always)]
+pub(crate) unsafe fn push_from(from: *mut lua_State, index: c_int, to: *mut lua_State) {
+    // SAFETY: passed on.
+    unsafe {
+        #[cfg(feature = "luau")]
+        lua_xpush(from, to, index);
+        #[cfg(not(feature = "luau"))]
+        {
+            lua_pushvalue(from, index);
+            lua_xmove(from, to, 1);
+        }
+    }
+}
 
 /// Runs `body`; no error of a finalizer comes out of it, where that can be helped.
 ///

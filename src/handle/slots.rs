@@ -235,10 +235,7 @@ impl Slots {
     pub(crate) unsafe fn push(&self, slot: Slot, state: *mut engine::lua_State) {
         let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
-        unsafe {
-            engine::lua_pushvalue(thread, index);
-            engine::lua_xmove(thread, state, 1);
-        }
+        unsafe { engine::push_from(thread, index, state) }
     }
 
     /// Pushes the value of `slot` onto the reference thread `to`, as [`Slots::push`] otherwise.

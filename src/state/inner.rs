@@ -341,7 +341,7 @@ impl LuaInner {
     /// Whether small allocations inside Lua can be taken not to fail.
     ///
     /// True while the allocator is our own, no memory limit is set, and no table can be so large that Lua would not let it
-    /// grow: that takes 64 million fields, of 24 bytes at the least ([`VAST`]). What is not protected for that reason is called by
+    /// grow: that takes 64 million fields, of 16 bytes at the least ([`VAST`]). What is not protected for that reason is called by
     /// [`Memory::unfailing`]. It must not be anything that runs the collector; for that there is
     /// [`infallible_creation`](LuaInner::infallible_creation).
     #[inline(always)]
