@@ -254,7 +254,7 @@ impl<'lua> Function<'lua> {
                 return Err(Error::BindError);
             }
             let n = nargs + BOUND_FUNCTION;
-            let made = if lua.inner().infallible_memory() {
+            let made = if lua.inner().infallible_creation() {
                 let memory = &lua.inner().memory;
                 memory.unfailing(|| engine::lua_pushcclosure(state, call_bound, n));
                 Ok(())

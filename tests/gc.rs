@@ -98,3 +98,33 @@ fn errors_and_panics_in_finalizers_do_not_surface() -> Result<()> {
     .call::<_, ()>(fails)?;
     lua.gc_collect()
 }
+
+/// Before Lua 5.4, an error in a finalizer comes out of what makes an object.
+#[cfg(any(feature = "lua53", feature = "lua52", feature = "lua51"))]
+#[test]
+fn raw_writes_run_no_finalizer() -> Result<()> {
+    let lua = Lua::new();
+    lua.gc_set_pause(1);
+    lua.gc_set_step_multiplier(10_000);
+    let plant: mlua::Function = lua
+        .load(with_finalized!(
+            "return function() return pcall(finalized, function() error('of a finalizer') end) end"
+        ))
+        .eval()?;
+    let mut failed = 0;
+    for round in 0..100 {
+        let Ok(table) = lua.create_table() else {
+            failed += 1;
+            continue;
+        };
+        let _ = plant.call::<_, bool>(());
+        for i in 0..100 {
+            table.raw_set(i, true)?;
+            table.set(i + 0.5, round)?;
+            table.raw_push(i)?;
+        }
+        failed += usize::from(lua.create_table_from([(1, 2), (3, 4)]).is_err());
+    }
+    assert!(failed > 10, "{failed}");
+    Ok(())
+}

@@ -21,12 +21,14 @@ use crate::error::Result;
 use crate::handle::slots::{Slot, Slots};
 use crate::stack::ensure;
 use crate::state::{LuaInner, STACK_RESERVE};
-use protect::protect;
+use protect::{create, protect};
 
-/// The metatables of the library's own userdata, and the message handler where it is an object. Their slots are never freed.
+/// The metatables of the library's own userdata, and the functions of protected calls where they are objects. Their slots are never freed.
 pub(crate) struct Internals {
     #[cfg(not(light_functions))]
     handler: Cell<Option<Slot>>,
+    #[cfg(not(light_functions))]
+    runner: Cell<Option<Slot>>,
     cell: Cell<Option<Slot>>,
     failure: Cell<Option<Slot>>,
     failure_metatable: Cell<*const c_void>,
@@ -41,6 +43,8 @@ impl Internals {
         Internals {
             #[cfg(not(light_functions))]
             handler: Cell::new(None),
+            #[cfg(not(light_functions))]
+            runner: Cell::new(None),
             cell: Cell::new(None),
             failure: Cell::new(None),
             failure_metatable: Cell::new(ptr::null()),
@@ -87,6 +91,8 @@ impl Internals {
             {
                 pinned::push_handler(state);
                 self.handler.set(Some(inner.slots.take(state)?));
+                pinned::push_runner(state);
+                self.runner.set(Some(inner.slots.take(state)?));
             }
         }
         Ok(())
@@ -113,6 +119,27 @@ impl Internals {
             #[cfg(not(light_functions))]
             slots.push(
                 self.handler.get().expect("the instance has been opened"),
+                state,
+            );
+            #[cfg(light_functions)]
+            let _ = slots;
+        }
+    }
+
+    /// Pushes the function that runs what is protected, as [`push_handler`](Internals::push_handler) does.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    #[inline(always)]
+    unsafe fn push_runner(&self, slots: &Slots, state: *mut engine::lua_State) {
+        // SAFETY: passed on.
+        unsafe {
+            #[cfg(light_functions)]
+            pinned::push_runner(state);
+            #[cfg(not(light_functions))]
+            slots.push(
+                self.runner.get().expect("the instance has been opened"),
                 state,
             );
             #[cfg(light_functions)]
@@ -231,11 +258,11 @@ pub(crate) unsafe fn new_userdata(
 ) -> Result<*mut c_void> {
     // SAFETY: only a lack of memory raises; an error in a finalizer does not surface in 5.4.
     unsafe {
-        if inner.infallible_memory() && size <= SMALL {
+        if inner.infallible_creation() && size <= SMALL {
             let memory = &inner.memory;
             return Ok(memory.unfailing(|| engine::lua_newuserdatauv(state, size, uservalues)));
         }
-        protect(state, 0, 1, |state| {
+        create(inner, state, |state| {
             engine::lua_newuserdatauv(state, size, uservalues)
         })
     }
@@ -257,11 +284,11 @@ pub(crate) unsafe fn new_swept_userdata(
     // SAFETY: as in `new_userdata`. Nothing collects between the two steps.
     unsafe {
         inner.bury();
-        let userdata = if inner.infallible_memory() && size <= SMALL {
+        let userdata = if inner.infallible_creation() && size <= SMALL {
             let make = || engine::lua_newuserdatadtor(state, size, sweep);
             inner.memory.unfailing(make)
         } else {
-            protect(state, 0, 1, |state| {
+            create(inner, state, |state| {
                 engine::lua_newuserdatadtor(state, size, sweep)
             })?
         };
@@ -304,13 +331,13 @@ pub(crate) unsafe fn push_bytes(
     let (data, len) = (bytes.as_ptr() as *const c_char, bytes.len());
     // SAFETY: as in `new_userdata`; `bytes` outlives the call.
     unsafe {
-        if inner.infallible_memory() && len <= SMALL {
+        if inner.infallible_creation() && len <= SMALL {
             inner
                 .memory
                 .unfailing(|| engine::lua_pushlstring(state, data, len));
             return Ok(());
         }
-        protect(state, 0, 1, |state| {
+        create(inner, state, |state| {
             engine::lua_pushlstring(state, data, len);
         })
     }
@@ -375,25 +402,26 @@ pub(crate) unsafe fn push_table(
     const FEW: c_int = 1024;
     // SAFETY: as in `new_userdata`.
     unsafe {
-        if inner.infallible_memory() && narr <= FEW && nrec <= FEW {
+        if inner.infallible_creation() && narr <= FEW && nrec <= FEW {
             let memory = &inner.memory;
             memory.unfailing(|| engine::lua_createtable(state, narr, nrec));
             return Ok(());
         }
-        push_table_protected(state, narr, nrec)
+        push_table_protected(inner, state, narr, nrec)
     }
 }
 
 #[cold]
 #[inline(never)]
 unsafe fn push_table_protected(
+    inner: &LuaInner,
     state: *mut engine::lua_State,
     narr: c_int,
     nrec: c_int,
 ) -> Result<()> {
     // SAFETY: passed on.
     unsafe {
-        protect(state, 0, 1, |state| {
+        create(inner, state, |state| {
             engine::lua_createtable(state, narr, nrec)
         })
     }
@@ -412,12 +440,12 @@ pub(crate) unsafe fn new_thread(
     // SAFETY: as in `new_userdata`. Alone of these, `lua_newthread` collects garbage before it allocates, and a finalizer may
     // set a limit then.
     unsafe {
-        if inner.infallible_memory() {
+        if inner.infallible_creation() {
             let memory = &inner.memory;
             let make = || memory.unfailing(|| engine::lua_newthread(state));
             return Ok(memory.without_limit(make));
         }
-        protect(state, 0, 1, |state| engine::lua_newthread(state))
+        create(inner, state, |state| engine::lua_newthread(state))
     }
 }
 
@@ -442,7 +470,7 @@ pub(crate) unsafe fn new_closure<T>(
         } else {
             cell::push_plain(inner, state, value)?;
         }
-        if inner.infallible_memory() {
+        if inner.infallible_creation() {
             let memory = &inner.memory;
             memory.unfailing(|| engine::lua_pushcclosure(state, function, 1));
             return Ok(());

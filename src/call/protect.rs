@@ -10,6 +10,7 @@ use super::pinned::{push_address, push_handler, push_runner, to_address};
 use crate::engine;
 use crate::error::Result;
 use crate::stack::Held;
+use crate::state::LuaInner;
 
 /// `lua_pcall`, in which a memory limit is in force.
 ///
@@ -116,6 +117,44 @@ where
         engine::lua_remove(state, handler);
     }
     // The body ran to its end, or the status would not be OK.
+    Ok(job.result.expect("protected code did not finish"))
+}
+
+/// As [`protect`], of a `body` that makes one value out of nothing.
+///
+/// It takes half of what `protect` takes to have the functions on the stack, where they are objects.
+///
+/// # Safety
+///
+/// As [`protect`]; `state` is of the instance `inner`, which has been opened.
+pub(super) unsafe fn create<F, R>(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    body: F,
+) -> Result<R>
+where
+    F: FnOnce(*mut engine::lua_State) -> R + Copy,
+    R: Copy,
+{
+    let mut job = Job {
+        header: Header { run: run::<F, R> },
+        body,
+        result: None,
+        nresults: 1,
+    };
+    // SAFETY: as in `protect`; the value takes the place of the handler.
+    unsafe {
+        inner.internals.push_handler(&inner.slots, state);
+        inner.internals.push_runner(&inner.slots, state);
+        push_address(state, &mut job as *mut Job<F, R> as *mut c_void);
+        let status = pcall(state, 1, 1, -3);
+        if status != engine::LUA_OK {
+            let mut held = Held::adopt(state, 2);
+            held.release(1);
+            return Err(pop_error(state, status));
+        }
+        engine::lua_replace(state, -2);
+    }
     Ok(job.result.expect("protected code did not finish"))
 }
 

@@ -6,14 +6,15 @@ use super::*;
 
 /// Whether a reference thread gets its whole stack when it is made.
 pub(crate) const WHOLE_THREADS: bool = false;
+/// How many slots of a reference thread the top of its stack always stays above.
+pub(crate) const FLOOR: u32 = 0;
 
 pub(crate) unsafe fn prepare_whole_thread(_state: *mut lua_State, _thread: *mut lua_State) {}
 
 pub(crate) unsafe fn make_whole(
     _thread: *mut lua_State,
     _from: *mut lua_State,
-    _height: c_int,
-    _spare: c_int,
+    _room: c_int,
 ) -> bool {
     true
 }

@@ -74,9 +74,16 @@ pub(crate) unsafe fn lua_getinfo(
 
 /// A reference thread gets its whole stack when it is made. To make the stack of a thread larger that is not running may raise
 /// an error that nothing catches, and can run finalizers on that thread; so it is done while the thread is still nobody's, by
-/// running it: it fills its stack and yields, for good. LuaJIT's collector takes away what lies unused above the top of a
-/// stack, so the top stays where it is.
+/// running it: it asks for the stack and yields, for good.
 pub(crate) const WHOLE_THREADS: bool = true;
+/// How many slots of a reference thread the top of its stack always stays above. LuaJIT's collector halves a stack that is used
+/// to less than a quarter, where a stack has at most 64 places more than it was asked to have room for. That of Lua 5.1 leaves
+/// a function that has yielded what it has asked for.
+pub(crate) const FLOOR: u32 = if cfg!(feature = "luajit") {
+    ((1 << REF_BITS) + 64) / 4
+} else {
+    0
+};
 
 /// Puts the function onto `thread` that [`make_whole`] runs.
 ///
@@ -87,46 +94,36 @@ pub(crate) const WHOLE_THREADS: bool = true;
 pub(crate) unsafe fn prepare_whole_thread(state: *mut lua_State, thread: *mut lua_State) {
     // SAFETY: the caller runs protected.
     unsafe {
-        lua_pushcfunction(state, fill);
+        lua_pushcfunction(state, make_room);
         lua_xmove(state, thread, 1);
     }
 }
 
-/// Makes the stack of `thread` reach to `height`, with nil in all places and `spare` more above, and returns whether there was
-/// memory for that.
+/// Makes room on the stack of `thread` for `room` values, to stay, and returns whether there was memory for that. What lies
+/// there is of no use.
 ///
 /// # Safety
 ///
 /// [`prepare_whole_thread`] has been called for `thread`, and nothing else done with it. `from` is the running state.
 #[cfg(feature = "lua51")]
-pub(crate) unsafe fn make_whole(
-    thread: *mut lua_State,
-    from: *mut lua_State,
-    height: c_int,
-    spare: c_int,
-) -> bool {
+pub(crate) unsafe fn make_whole(thread: *mut lua_State, from: *mut lua_State, room: c_int) -> bool {
     // SAFETY: a coroutine that has not begun, with room for `LUA_MINSTACK` values.
     unsafe {
-        lua_pushinteger(thread, lua_Integer::from(height + spare));
+        lua_pushinteger(thread, lua_Integer::from(room));
         let mut nresults = 0;
-        if lua_resume(thread, from, 1, &mut nresults) != LUA_YIELD {
-            return false;
-        }
-        lua_settop(thread, height);
-        true
+        lua_resume(thread, from, 1, &mut nresults) == LUA_YIELD
     }
 }
 
-/// Yields as many nils as its argument says.
+/// Yields nothing, with room for as many values as its argument says.
 #[cfg(feature = "lua51")]
-unsafe extern "C-unwind" fn fill(state: *mut lua_State) -> c_int {
+unsafe extern "C-unwind" fn make_room(state: *mut lua_State) -> c_int {
     // SAFETY: called by Lua, in a coroutine. Nothing here needs a drop.
     unsafe {
-        let height = lua_tointeger(state, 1) as c_int;
+        let room = lua_tointeger(state, 1) as c_int;
         lua_settop(state, 0);
-        luaL_checkstack(state, height, c"no stack".as_ptr());
-        lua_settop(state, height);
-        lua_yield(state, height)
+        luaL_checkstack(state, room, c"no stack".as_ptr());
+        lua_yield(state, 0)
     }
 }
 
@@ -139,17 +136,10 @@ pub(crate) unsafe fn prepare_whole_thread(_state: *mut lua_State, _thread: *mut 
 pub(crate) unsafe fn make_whole(
     thread: *mut lua_State,
     _from: *mut lua_State,
-    height: c_int,
-    spare: c_int,
+    room: c_int,
 ) -> bool {
     // SAFETY: a thread that runs nothing.
-    unsafe {
-        let made = call_check(thread, height + spare);
-        if made {
-            lua_settop(thread, height);
-        }
-        made
-    }
+    unsafe { call_check(thread, room) }
 }
 
 /// The thread that stands for the main thread of the VM of `state`: `state` itself if that is the one, or else a thread of our

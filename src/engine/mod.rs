@@ -16,6 +16,8 @@
 //!
 //! The `cfg`s that `build.rs` sets tell the rest; they are described there.
 
+use std::os::raw::c_int;
+
 #[cfg_attr(feature = "lua55", path = "lua55.rs")]
 #[cfg_attr(feature = "lua54", path = "lua54.rs")]
 #[cfg_attr(feature = "lua53", path = "lua53.rs")]
@@ -40,6 +42,25 @@ pub(crate) use current::*;
 pub(crate) const NO_MEMORY: &std::ffi::CStr = c"not enough memory";
 pub(crate) const HANDLES_NO_MEMORY: bool = cfg!(feature = "luau");
 
+/// Pushes the value at `index` of `from` onto `to`.
+///
+/// # Safety
+///
+/// Both are states of one VM; `to` has room for one value, and `from`, too.
+#[inline(always)]
+pub(crate) unsafe fn push_from(from: *mut lua_State, index: c_int, to: *mut lua_State) {
+    // SAFETY: passed on.
+    unsafe {
+        #[cfg(feature = "luau")]
+        lua_xpush(from, to, index);
+        #[cfg(not(feature = "luau"))]
+        {
+            lua_pushvalue(from, index);
+            lua_xmove(from, to, 1);
+        }
+    }
+}
+
 /// Runs `body`; no error of a finalizer comes out of it, where that can be helped.
 ///
 /// # Safety
@@ -57,29 +78,6 @@ pub(crate) unsafe fn without_finalizer_errors<R>(
     {
         let _ = state;
         body()
-    }
-}
-
-/// Pushes the value at `index` of `from` onto `to`, a thread of the same VM.
-///
-/// # Safety
-///
-/// There is a value at `index`, and one free place on each of the two.
-#[inline(always)]
-pub(crate) unsafe fn push_across(
-    from: *mut lua_State,
-    index: std::os::raw::c_int,
-    to: *mut lua_State,
-) {
-    // SAFETY: passed on.
-    unsafe {
-        #[cfg(feature = "luau")]
-        lua_xpush(from, to, index);
-        #[cfg(not(feature = "luau"))]
-        {
-            lua_pushvalue(from, index);
-            lua_xmove(from, to, 1);
-        }
     }
 }
 

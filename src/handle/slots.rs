@@ -8,8 +8,8 @@
 //! Invariants:
 //!
 //! * S1. Slots below `len` exist: slot `s` lies in thread `s / PER_THREAD` at index `s % PER_THREAD + FIRST`. A thread's
-//!   stack reaches exactly to its highest slot below `len`; where threads are made [whole](engine::WHOLE_THREADS), always to
-//!   its last slot, and slots from `len` on hold nil.
+//!   stack reaches exactly to its highest slot below `len`, but never ends below its first [`engine::FLOOR`] ones, which hold
+//!   nil from `len` on.
 //! * S2. A slot below `len` is either counted (one to `u32::MAX`) or on the free list, and then holds nil.
 //! * S3. Slots below `room` have their stack and their count allocated, and above each thread's slots [`SPARE`] places
 //!   are free.
@@ -93,6 +93,8 @@ const PER_THREAD: u32 = 1 << BITS;
 const NIL: c_int = 1;
 /// Index of the first slot of a thread.
 const FIRST: c_int = 2;
+/// Where the stack of a thread without slots in use ends.
+const LOWEST_TOP: c_int = FIRST - 1 + engine::FLOOR as c_int;
 /// Places above the slots for values on their way in or out.
 const SPARE: c_int = 6;
 /// Slots that the first thread has room for at the beginning.
@@ -158,10 +160,10 @@ impl Slots {
             self.len.set(slot + 1);
             self.set_count(slot, 1);
             let (thread, index) = self.place(slot);
-            // SAFETY: S1, the stack of the thread reaches to just below this slot, or to its last one; S3, there is room.
+            // SAFETY: S1, the stack of the thread reaches to just below this slot, or to its floor; S3, there is room.
             unsafe {
                 engine::lua_xmove(state, thread, 1);
-                if engine::WHOLE_THREADS {
+                if index <= LOWEST_TOP {
                     engine::lua_replace(thread, index);
                 }
             }
@@ -179,17 +181,17 @@ impl Slots {
     pub(super) unsafe fn take_block(&self, state: *mut engine::lua_State, n: u32) -> Result<Slot> {
         // SAFETY: passed on; `grow` makes room for `START` slots at the least.
         unsafe { self.grow(state)? };
+        // The first thread is used from its floor on.
         let first = self.len.get();
+        let n = n.max(engine::FLOOR);
         debug_assert!(first == 0 && n < START);
         self.len.set(first + n);
         for slot in first..first + n {
             self.set_count(slot, 1);
         }
         let (thread, last) = self.place(first + n - 1);
-        if !engine::WHOLE_THREADS {
-            // SAFETY: S1, S3.
-            unsafe { engine::lua_settop(thread, last) };
-        }
+        // SAFETY: S1, S3.
+        unsafe { engine::lua_settop(thread, last) };
         Ok(Slot(first))
     }
 
@@ -233,7 +235,7 @@ impl Slots {
     pub(crate) unsafe fn push(&self, slot: Slot, state: *mut engine::lua_State) {
         let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
-        unsafe { engine::push_across(thread, index, state) }
+        unsafe { engine::push_from(thread, index, state) }
     }
 
     /// Pushes the value of `slot` onto the reference thread `to`, as [`Slots::push`] otherwise.
@@ -249,7 +251,7 @@ impl Slots {
             if thread == to {
                 engine::lua_pushvalue(thread, index);
             } else {
-                engine::push_across(thread, index, to);
+                engine::push_from(thread, index, to);
             }
         }
     }
@@ -396,7 +398,7 @@ impl Slots {
         unsafe {
             if slot + 1 == self.len.get() {
                 self.len.set(slot);
-                if !engine::WHOLE_THREADS {
+                if index > LOWEST_TOP {
                     return engine::lua_settop(thread, index - 1);
                 }
             } else {
@@ -469,17 +471,15 @@ impl Slots {
         // SAFETY: a fresh thread has room for LUA_MINSTACK values. A finalizer that ran meanwhile may have added a thread of
         // its own; then this one is simply the next.
         unsafe {
-            const LAST: c_int = FIRST - 1 + PER_THREAD as c_int;
+            const ROOM: c_int = FIRST - 1 + PER_THREAD as c_int + SPARE;
             let threads = &mut *self.threads.get();
-            if threads.try_reserve(1).is_err() || !engine::make_whole(thread, state, LAST, SPARE) {
+            if threads.try_reserve(1).is_err() || !engine::make_whole(thread, state, ROOM) {
                 // The key is there, so this takes no memory.
                 engine::lua_pushnil(state);
                 engine::lua_rawsetp(state, engine::LUA_REGISTRYINDEX, thread as *const _);
                 return Err(out_of_memory());
             }
-            if !engine::WHOLE_THREADS {
-                engine::lua_pushnil(thread);
-            }
+            engine::lua_settop(thread, LOWEST_TOP);
             (*self.threads.get()).push(thread);
         }
         Ok(())
@@ -589,9 +589,6 @@ mod tests {
 
     #[test]
     fn the_stack_of_a_reference_thread_ends_at_its_highest_slot() {
-        if engine::WHOLE_THREADS {
-            return;
-        }
         let lua = Lua::new();
         let slots = &lua.inner().slots;
         let before = slots.len.get();
@@ -609,7 +606,11 @@ mod tests {
         };
         let expected = |len: u32| -> Vec<c_int> {
             (0..3)
-                .map(|t| len.saturating_sub(t << BITS).min(PER_THREAD) as c_int + NIL)
+                .map(|t| {
+                    len.saturating_sub(t << BITS)
+                        .clamp(engine::FLOOR, PER_THREAD) as c_int
+                        + NIL
+                })
                 .collect()
         };
         assert_eq!(heights(), expected(slots.len.get()));
@@ -619,6 +620,32 @@ mod tests {
         }
         assert_eq!(slots.len.get(), before);
         assert_eq!(heights(), expected(before));
+    }
+
+    #[test]
+    fn the_collector_leaves_a_whole_thread_its_room() {
+        if !engine::WHOLE_THREADS {
+            return;
+        }
+        let lua = Lua::new();
+        let slots = &lua.inner().slots;
+        let taken: Vec<Slot> = (0..2 * PER_THREAD as Integer)
+            .map(|n| take(&lua, n).unwrap())
+            .collect();
+        taken.iter().rev().for_each(|&slot| release(&lua, slot));
+        for _ in 0..10 {
+            lua.gc_collect().unwrap();
+        }
+        let before = lua.used_memory();
+        // SAFETY: the reference ends with the loop; the threads are those of the open instance.
+        unsafe {
+            for &thread in &*slots.threads.get() {
+                let room = FIRST - 1 + PER_THREAD as c_int + SPARE;
+                let missing = room - engine::lua_gettop(thread);
+                assert_ne!(engine::lua_checkstack(thread, missing), 0);
+            }
+        }
+        assert_eq!(lua.used_memory(), before, "a stack had to grow again");
     }
 
     #[test]

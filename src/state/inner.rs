@@ -46,6 +46,9 @@ use crate::Lua;
 /// Free stack slots that any code of the user finds when it is entered from the library.
 pub(crate) const STACK_RESERVE: i32 = 16;
 
+/// Bytes in use from which on a table might be too large to grow, which is an error whatever memory there is.
+const VAST: usize = 1 << 30;
+
 /// Added to `open` while the VM is closed, so that counts made by finalizers never trigger a second close.
 const CLOSING: usize = 1 << (usize::BITS - 2);
 
@@ -64,8 +67,9 @@ pub(crate) struct LuaInner {
     /// How many calls from Lua into Rust are in progress.
     #[cfg(any(waits_in_lua, raising_finalizers))]
     depth: Cell<u32>,
-    /// Whether a small allocation inside Lua can be taken not to fail, so that it needs no protected call.
-    infallible_memory: Cell<bool>,
+    /// As long as Lua holds fewer bytes than this, a small allocation in there can be taken not to fail, so that it needs no
+    /// protected call: [`VAST`] or 0.
+    infallible_below: Cell<usize>,
     /// Whether LuaJIT insists on its own allocator, as it does on 64 bits without its mode GC64.
     #[cfg(feature = "luajit")]
     pub(crate) foreign_memory: Cell<bool>,
@@ -122,7 +126,7 @@ impl LuaInner {
             frame: Cell::new(0),
             #[cfg(any(waits_in_lua, raising_finalizers))]
             depth: Cell::new(0),
-            infallible_memory: Cell::new(false),
+            infallible_below: Cell::new(0),
             #[cfg(feature = "luajit")]
             foreign_memory: Cell::new(false),
             hosted: Cell::new(false),
@@ -336,16 +340,24 @@ impl LuaInner {
 
     /// Whether small allocations inside Lua can be taken not to fail.
     ///
-    /// True while the allocator is our own and no memory limit is set. What is not protected for that reason is called by
-    /// [`Memory::unfailing`].
+    /// True while the allocator is our own, no memory limit is set, and no table can be so large that Lua would not let it
+    /// grow: that takes 64 million fields, of 16 bytes at the least ([`VAST`]). What is not protected for that reason is called by
+    /// [`Memory::unfailing`]. It must not be anything that runs the collector; for that there is
+    /// [`infallible_creation`](LuaInner::infallible_creation).
     #[inline(always)]
     pub(crate) fn infallible_memory(&self) -> bool {
-        self.infallible_memory.get()
+        self.memory.used() < self.infallible_below.get()
     }
 
-    /// Has no effect where what can run the collector may raise whatever memory there is.
+    /// As [`infallible_memory`](LuaInner::infallible_memory), for what makes an object, and so may run the collector: nowhere
+    /// where an error in a finalizer comes out of that.
+    #[inline(always)]
+    pub(crate) fn infallible_creation(&self) -> bool {
+        !engine::FINALIZERS_RAISE && self.infallible_memory()
+    }
+
     pub(crate) fn set_infallible_memory(&self, on: bool) {
-        self.infallible_memory.set(on && !engine::FINALIZERS_RAISE)
+        self.infallible_below.set(if on { VAST } else { 0 })
     }
 
     /// The `Lua` lent to callbacks. See I2 for what `'lua` may be.
@@ -404,7 +416,7 @@ impl LuaInner {
     pub(crate) fn detach(&self) {
         self.state.set(ptr::null_mut());
         self.main_state.set(ptr::null_mut());
-        self.infallible_memory.set(false);
+        self.set_infallible_memory(false);
     }
 
     /// While closing: whether proxies or guards made by finalizers are still around.

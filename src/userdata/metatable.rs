@@ -188,7 +188,7 @@ impl<'lua> Target<'lua> {
         // SAFETY: the upvalues are on top; only a lack of memory raises.
         unsafe {
             let inner = self.lua.inner();
-            if inner.infallible_memory() {
+            if inner.infallible_creation() {
                 let memory = &inner.memory;
                 memory.unfailing(|| engine::lua_pushcclosure(self.state, function, n));
                 return Ok(());

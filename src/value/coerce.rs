@@ -65,7 +65,7 @@ impl Lua {
                 // SAFETY: only a lack of memory raises; a fixed number of places is taken.
                 unsafe {
                     v.push(self)?;
-                    if self.inner().infallible_memory() {
+                    if self.inner().infallible_creation() {
                         let memory = &self.inner().memory;
                         memory.unfailing(|| {
                             engine::lua_tolstring(entered.state, -1, std::ptr::null_mut())
