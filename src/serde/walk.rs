@@ -18,7 +18,7 @@
 //! * W5. The table may change between two steps. `lua_next` is only called with a key that is in the table for sure: it is
 //!   nil, or it was returned just now, or it was looked up; else the call is protected.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::os::raw::{c_int, c_void};
 
@@ -29,7 +29,7 @@ use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::ensure;
-use crate::state::STACK_RESERVE;
+use crate::state::{LuaInner, STACK_RESERVE};
 use crate::userdata::cell;
 use crate::{Integer, Lua, Number};
 
@@ -56,6 +56,7 @@ pub(super) struct Walk<'a> {
     state: *mut engine::lua_State,
     arrays: *const c_void,
     options: Options,
+    room: Room,
     /// The address of the native stack where the walk began.
     began_at: usize,
     /// The addresses of the tables that are open.
@@ -107,6 +108,7 @@ pub(super) fn walk<R>(
             state,
             arrays: lua.inner().serde.array_metatable(),
             options,
+            room: Room::default(),
             began_at: native_stack_address(),
             path: RefCell::default(),
         };
@@ -166,6 +168,40 @@ impl Drop for Top {
     }
 }
 
+/// The height up to which there is room on a stack.
+///
+/// Room that `lua_checkstack` has made stays until the function that asked for it returns: Lua takes it for a part of that
+/// function's frame, which its collector leaves alone when it makes stacks smaller. Not so LuaJIT, so there nothing is
+/// remembered.
+#[derive(Default)]
+pub(super) struct Room(Cell<c_int>);
+
+impl Room {
+    /// Makes room for `n` values on the stack, which has this height.
+    ///
+    /// # Safety
+    ///
+    /// As [`ensure`]; all calls are for the same state, in the same function that Lua has called.
+    #[inline(always)]
+    pub(super) unsafe fn make(
+        &self,
+        inner: &LuaInner,
+        state: *mut engine::lua_State,
+        height: c_int,
+        n: c_int,
+    ) -> Result<()> {
+        if height + n <= self.0.get() {
+            return Ok(());
+        }
+        // SAFETY: passed on.
+        unsafe { ensure(inner, state, n)? };
+        if !cfg!(feature = "luajit") {
+            self.0.set(height + n);
+        }
+        Ok(())
+    }
+}
+
 impl<'a> Walk<'a> {
     /// How much of the native stack has been taken since the walk began.
     fn native_stack(&self) -> usize {
@@ -181,6 +217,17 @@ impl<'a> Walk<'a> {
         } else {
             Err(Refused("a Lua table is being read in two places at once"))
         }
+    }
+
+    /// Whether an error lies at `index`.
+    ///
+    /// # Safety
+    ///
+    /// A userdata, or an object of a type of the engine's own, lies there.
+    #[cold]
+    unsafe fn is_failure(&self, index: c_int) -> bool {
+        // SAFETY: passed on.
+        unsafe { failure_at(self.lua.inner(), self.state, index).is_some() }
     }
 
     /// Whether the options demand to leave out nothing.
@@ -204,13 +251,20 @@ impl<'w> Node<'w> {
     /// # Safety
     ///
     /// There is a value at the absolute `index` of the walk's stack, which stays there for as long as the node is used.
-    #[inline]
+    #[inline(always)]
     unsafe fn at(walk: &'w Walk<'w>, index: c_int) -> Node<'w> {
+        // SAFETY: passed on.
+        unsafe { Node::of_type(walk, index, engine::lua_type(walk.state, index)) }
+    }
+
+    /// As [`Node::at`], for a value of type `kind`.
+    #[inline(always)]
+    unsafe fn of_type(walk: &'w Walk<'w>, index: c_int, kind: c_int) -> Node<'w> {
         let state = walk.state;
         let denied = walk.options.deny_unsupported_types;
         // SAFETY: the reads match the type.
         unsafe {
-            match engine::lua_type(state, index) {
+            match kind {
                 engine::LUA_TNIL | engine::LUA_TNONE => Node::Nil,
                 engine::LUA_TBOOLEAN => Node::Boolean(engine::lua_toboolean(state, index) != 0),
                 engine::LUA_TNUMBER if engine::lua_isinteger(state, index) != 0 => {
@@ -238,9 +292,7 @@ impl<'w> Node<'w> {
                 engine::LUA_TLIGHTUSERDATA => Node::Other(&"lightuserdata", denied),
                 engine::LUA_TFUNCTION => Node::Other(&"function", denied),
                 engine::LUA_TTHREAD => Node::Other(&"thread", denied),
-                _ if failure_at(walk.lua.inner(), state, index).is_some() => {
-                    Node::Other(&"error", denied)
-                }
+                _ if walk.is_failure(index) => Node::Other(&"error", denied),
                 _ => Node::UserData(Place { walk, index }),
             }
         }
@@ -337,7 +389,7 @@ impl<'w> Place<'w> {
     }
 
     /// Opens the table for reading.
-    #[inline]
+    #[inline(always)]
     pub(super) fn open(self) -> std::result::Result<Open<'w>, Refused> {
         let address = self.address();
         let mut path = self.walk.path.borrow_mut();
@@ -347,17 +399,24 @@ impl<'w> Place<'w> {
         if path.len() >= FREE_DEPTH && self.walk.native_stack() > MAX_NATIVE_STACK {
             return Err(Refused("tables are nested too deeply"));
         }
-        let inner = self.walk.lua.inner();
-        // SAFETY: a thread of the instance, which is open.
-        if unsafe { ensure(inner, self.state(), 2 * CHUNK + STACK_RESERVE) }.is_err() {
+        // SAFETY: W2: `Open` is dropped by the caller.
+        let top = unsafe { Top::new(self.state()) };
+        // SAFETY: a thread of the instance, which is open; no code runs on it.
+        if unsafe { self.make_room(top.height) }.is_err() {
             return Err(Refused("not enough memory"));
         }
         path.push(address);
-        Ok(Open {
-            // SAFETY: W2: `Open` is dropped by the caller.
-            top: unsafe { Top::new(self.state()) },
-            place: self,
-        })
+        Ok(Open { top, place: self })
+    }
+
+    /// Makes room for a chunk of fields.
+    #[inline(always)]
+    unsafe fn make_room(self, height: c_int) -> Result<()> {
+        let Walk {
+            room, lua, state, ..
+        } = self.walk;
+        // SAFETY: passed on.
+        unsafe { room.make(lua.inner(), *state, height, 2 * CHUNK + STACK_RESERVE) }
     }
 
     /// How to borrow the value of the userdata for serialising, if it was made for that.
@@ -438,10 +497,10 @@ impl<'w> Open<'w> {
         }
     }
 
-    /// The fields, sorted if the options say so.
-    #[inline]
-    pub(super) fn entries(&self) -> std::result::Result<Entries<'w>, Refused> {
-        let mut entries = Entries {
+    /// The fields. They are to be [sorted](Entries::sort_if_asked) before they are read.
+    #[inline(always)]
+    pub(super) fn entries(&self) -> Entries<'w> {
+        Entries {
             place: self.place,
             first: self.top.height + 1,
             height: self.top.height,
@@ -450,11 +509,7 @@ impl<'w> Open<'w> {
             pair: 0,
             order: Vec::new(),
             state: Progress::Start,
-        };
-        if self.place.options().sort_keys {
-            entries.sort()?;
         }
-        Ok(entries)
     }
 
     /// The only field, if there is just one.
@@ -475,9 +530,11 @@ impl<'w> Open<'w> {
 }
 
 /// A cursor over the list part of a table.
+//
+// The elements that were read stay on the stack until there are a chunk of them: to pop them one by one takes a call each.
 pub(super) struct Items<'w> {
     place: Place<'w>,
-    /// The height of the stack below the element.
+    /// The height of the stack below the elements.
     base: c_int,
     /// The height of the stack as it was left.
     height: c_int,
@@ -487,22 +544,23 @@ pub(super) struct Items<'w> {
 
 impl<'w> Items<'w> {
     /// The next element, which is valid up to the next call.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> std::result::Result<Option<Node<'w>>, Refused> {
         let Place { walk, index } = self.place;
         walk.check(self.height)?;
-        self.height = self.base + 1;
         loop {
             if self.len.is_some_and(|len| self.next > len) {
-                // SAFETY: W3; nil takes the place of the element.
-                unsafe { engine::lua_settop(walk.state, self.height) };
                 return Ok(None);
             }
-            // SAFETY: W3. A raw read does not raise, and there is room.
+            // SAFETY: W3. A raw read does not raise, and `open` has made room.
             let node = unsafe {
-                engine::lua_settop(walk.state, self.base);
-                engine::lua_rawgeti(walk.state, index, self.next);
-                Node::at(walk, self.height)
+                if self.height == self.base + CHUNK {
+                    engine::lua_settop(walk.state, self.base);
+                    self.height = self.base;
+                }
+                let kind = engine::lua_rawgeti(walk.state, index, self.next);
+                self.height += 1;
+                Node::of_type(walk, self.height, kind)
             };
             if matches!(node, Node::Nil) && self.len.is_none() {
                 return Ok(None);
@@ -522,7 +580,8 @@ impl<'w> Items<'w> {
     }
 
     /// How many elements there are, if some of them have not been read.
-    pub(super) fn len_if_unread(mut self) -> std::result::Result<Option<usize>, Refused> {
+    #[inline(never)]
+    pub(super) fn len_if_unread(&mut self) -> std::result::Result<Option<usize>, Refused> {
         let read = self.next;
         while self.next()?.is_some() {}
         Ok((self.next > read).then_some(self.next as usize - 1))
@@ -556,12 +615,21 @@ pub(super) struct Entries<'w> {
 }
 
 impl<'w> Entries<'w> {
+    /// Sorts the fields if the options say so.
+    #[inline(always)]
+    pub(super) fn sort_if_asked(&mut self) -> std::result::Result<(), Refused> {
+        if self.place.options().sort_keys {
+            return self.sort();
+        }
+        Ok(())
+    }
+
     /// Goes to the next field; false if there is none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> std::result::Result<bool, Refused> {
         self.place.walk.check(self.height)?;
         loop {
-            if self.next == self.len && !self.read_more()? {
+            if self.next == self.len && (self.state == Progress::End || !self.read_more()?) {
                 return Ok(false);
             }
             self.pair = self.first + 2 * self.next;
@@ -581,44 +649,59 @@ impl<'w> Entries<'w> {
     }
 
     /// The key of the field, valid up to the next call of `next`, which has returned true.
-    #[inline]
+    #[inline(always)]
     pub(super) fn key(&self) -> Node<'w> {
         // SAFETY: the pair is on the stack until the next `read`.
         unsafe { Node::at(self.place.walk, self.pair) }
     }
 
     /// The value of the field, as [`Entries::key`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn value(&self) -> Node<'w> {
         // SAFETY: as above.
         unsafe { Node::at(self.place.walk, self.pair + 1) }
     }
 
-    /// Reads more fields; false if there are none.
+    /// Reads more fields, of which the end has not been seen; false if there are none.
     #[inline(never)]
     fn read_more(&mut self) -> std::result::Result<bool, Refused> {
-        if self.state == Progress::End {
-            return Ok(false);
-        }
         // SAFETY: W3, and `open` has made room.
         unsafe {
-            let read = self.read(CHUNK);
-            self.height = engine::lua_gettop(self.place.state());
-            read?;
+            if self.state == Progress::Start {
+                self.read_first(CHUNK);
+            } else {
+                let resumed = self.resume();
+                self.height = engine::lua_gettop(self.place.state());
+                if !resumed? {
+                    self.state = Progress::End;
+                    return Ok(false);
+                }
+                self.read(CHUNK);
+            }
         }
         Ok(self.len > 0)
     }
 
     /// How many fields there are, if some of them have not been read.
+    #[inline(always)]
     pub(super) fn len_if_unread(
-        mut self,
+        &mut self,
         read: usize,
     ) -> std::result::Result<Option<usize>, Refused> {
+        if !self.next()? {
+            return Ok(None);
+        }
+        self.count(read + 1).map(Some)
+    }
+
+    /// How many fields there are, of which `read` have been read.
+    #[cold]
+    fn count(&mut self, read: usize) -> std::result::Result<usize, Refused> {
         let mut len = read;
         while self.next()? {
             len += 1;
         }
-        Ok((len > read).then_some(len))
+        Ok(len)
     }
 
     /// How many fields are left, if that is known.
@@ -627,39 +710,52 @@ impl<'w> Entries<'w> {
         sorted.then_some((self.len - self.next) as usize)
     }
 
-    /// Replaces what is on the stack by the next `max` fields, or as many as there are.
+    /// Reads the first `max` fields, or as many as there are.
     ///
     /// # Safety
     ///
     /// The stack is the walk's, with room for them and one more value.
-    unsafe fn read(&mut self, max: c_int) -> std::result::Result<(), Refused> {
+    #[inline(always)]
+    unsafe fn read_first(&mut self, max: c_int) {
+        // SAFETY: passed on; there are no fields yet.
+        unsafe {
+            engine::lua_pushnil(self.place.state());
+            self.read(max);
+        }
+    }
+
+    /// Reads on until there are `max` fields, or as many as there are.
+    ///
+    /// # Safety
+    ///
+    /// As there, with a key on top of the `len` fields that were read: nil, or the last one, which is in the table.
+    #[inline(always)]
+    unsafe fn read(&mut self, max: c_int) {
         let (state, table) = (self.place.state(), self.place.index);
-        (self.len, self.next) = (0, 0);
+        let mut len = self.len;
+        self.state = Progress::More;
         // SAFETY: W5: in the loop no other code runs.
         unsafe {
-            if self.state == Progress::Start {
-                engine::lua_pushnil(state);
-            } else if !self.resume()? {
-                self.state = Progress::End;
-                return Ok(());
-            }
-            while self.len < max {
+            while len < max {
                 if engine::lua_next(state, table) == 0 {
                     self.state = Progress::End;
-                    return Ok(());
+                    break;
                 }
-                self.len += 1;
+                len += 1;
                 engine::lua_pushvalue(state, -2);
             }
         }
-        self.state = Progress::More;
-        Ok(())
+        self.len = len;
+        let key = c_int::from(self.state == Progress::More);
+        self.height = self.first - 1 + 2 * len + key;
     }
 
-    /// Leaves a key on top, alone, from which `lua_next` can go on. If the last key is there no more, the field after it is
-    /// asked for under protection, and false returned if there is none.
+    /// Pops the fields that were read and leaves a key on top from which `lua_next` can go on, alone. If the last key is there no
+    /// more, the field after it is asked for under protection and left below its key, or false returned if there is none.
+    #[inline(never)]
     unsafe fn resume(&mut self) -> std::result::Result<bool, Refused> {
         let (state, table) = (self.place.state(), self.place.index);
+        (self.len, self.next) = (0, 0);
         // SAFETY: the last key is on top, and what is above `first` is ours. A raw read does not raise.
         unsafe {
             engine::lua_replace(state, self.first);
@@ -694,6 +790,7 @@ impl<'w> Entries<'w> {
     }
 
     /// Reads all fields and sorts them.
+    #[inline(never)]
     fn sort(&mut self) -> std::result::Result<(), Refused> {
         let walk = self.place.walk;
         // SAFETY: the table was just opened, so W3 holds; the room is made before the pairs are read, and nothing changes the
@@ -709,8 +806,7 @@ impl<'w> Entries<'w> {
             if room.is_none_or(|room| ensure(walk.lua.inner(), walk.state, room).is_err()) {
                 return Err(Refused("a table is too large for sorting its keys"));
             }
-            self.read(n)?;
-            self.height = engine::lua_gettop(walk.state);
+            self.read_first(n);
             self.state = Progress::End;
             self.order = (0..self.len).collect();
             let key = |i: c_int| Node::at(walk, self.first + 2 * i);

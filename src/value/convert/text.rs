@@ -35,7 +35,7 @@ pub(crate) unsafe fn bytes_at<'a>(state: *mut engine::lua_State, idx: c_int) -> 
 
 /// As `str::from_utf8`, and faster for short texts in ASCII, which is what most Lua strings are.
 #[inline]
-fn text(bytes: &[u8]) -> std::result::Result<&str, str::Utf8Error> {
+pub(crate) fn text(bytes: &[u8]) -> std::result::Result<&str, str::Utf8Error> {
     if bytes.is_ascii() {
         // SAFETY: ASCII is UTF-8.
         return Ok(unsafe { str::from_utf8_unchecked(bytes) });
