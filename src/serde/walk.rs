@@ -507,7 +507,7 @@ impl<'w> Open<'w> {
             len: 0,
             next: 0,
             pair: 0,
-            order: Vec::new(),
+            order: None,
             state: Progress::Start,
         }
     }
@@ -610,7 +610,7 @@ pub(super) struct Entries<'w> {
     /// Where the pair lies that was read last.
     pair: c_int,
     /// The order of the pairs, if they are sorted.
-    order: Vec<c_int>,
+    order: Option<Box<[c_int]>>,
     state: Progress,
 }
 
@@ -629,13 +629,19 @@ impl<'w> Entries<'w> {
     pub(super) fn next(&mut self) -> std::result::Result<bool, Refused> {
         self.place.walk.check(self.height)?;
         loop {
-            if self.next == self.len && (self.state == Progress::End || !self.read_more()?) {
-                return Ok(false);
+            if self.next == self.len {
+                if self.state != Progress::End {
+                    self.read_more()?;
+                }
+                if self.next == self.len {
+                    return Ok(false);
+                }
             }
-            self.pair = self.first + 2 * self.next;
-            if let Some(i) = self.order.get(self.next as usize) {
-                self.pair = self.first + 2 * i;
+            let mut place = self.next;
+            if let Some(order) = &self.order {
+                place = order[place as usize];
             }
+            self.pair = self.first + 2 * place;
             self.next += 1;
             if self.place.walk.skips_nothing() || !self.is_skipped() {
                 return Ok(true);
@@ -662,24 +668,24 @@ impl<'w> Entries<'w> {
         unsafe { Node::at(self.place.walk, self.pair + 1) }
     }
 
-    /// Reads more fields, of which the end has not been seen; false if there are none.
+    /// Reads more fields, of which the end has not been seen.
     #[inline(never)]
-    fn read_more(&mut self) -> std::result::Result<bool, Refused> {
+    fn read_more(&mut self) -> std::result::Result<(), Refused> {
         // SAFETY: W3, and `open` has made room.
         unsafe {
             if self.state == Progress::Start {
                 self.read_first(CHUNK);
-            } else {
-                let resumed = self.resume();
-                self.height = engine::lua_gettop(self.place.state());
-                if !resumed? {
-                    self.state = Progress::End;
-                    return Ok(false);
-                }
+                return Ok(());
+            }
+            let resumed = self.resume();
+            self.height = engine::lua_gettop(self.place.state());
+            if resumed? {
                 self.read(CHUNK);
+            } else {
+                self.state = Progress::End;
             }
         }
-        Ok(self.len > 0)
+        Ok(())
     }
 
     /// How many fields there are, if some of them have not been read.
@@ -808,9 +814,10 @@ impl<'w> Entries<'w> {
             }
             self.read_first(n);
             self.state = Progress::End;
-            self.order = (0..self.len).collect();
+            let mut order: Box<[c_int]> = (0..self.len).collect();
             let key = |i: c_int| Node::at(walk, self.first + 2 * i);
-            self.order.sort_by(|&a, &b| key(a).compare(&key(b)));
+            order.sort_by(|&a, &b| key(a).compare(&key(b)));
+            self.order = Some(order);
         }
         Ok(())
     }
