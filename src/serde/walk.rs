@@ -12,7 +12,8 @@
 //!   belongs to it, in the function that opened the table. So it does not matter whether the user drops, leaks or unwinds
 //!   through the cursor.
 //! * W3. A cursor pushes and pops only if the stack ends with what it has itself pushed. Who uses one in the middle of a
-//!   walk that began later gets an error.
+//!   walk that began later gets an error. Nothing else pushes there for longer than it runs itself, so the height is known
+//!   without a call: whoever leaves the stack higher or lower than he found it writes it down.
 //! * W4. `serde` passes a node on by value, as an opaque type, to code that cannot store it; so it is used no longer than its
 //!   value is on the stack.
 //! * W5. The table may change between two steps. `lua_next` is only called with a key that is in the table for sure: it is
@@ -54,6 +55,8 @@ pub(super) struct Walk<'a> {
     lua: &'a Lua,
     /// W1.
     state: *mut engine::lua_State,
+    /// The height of its stack (W3).
+    height: &'a Cell<c_int>,
     arrays: *const c_void,
     options: Options,
     room: Room,
@@ -96,23 +99,26 @@ pub(super) fn walk<R>(
     let lua = root.lua();
     let entered = lua.try_enter()?;
     lua.reserve_stack()?;
-    // SAFETY: there is room on both stacks. `top` is dropped before `entered`.
+    // SAFETY: there is room on both stacks. `level` is dropped before `entered`.
     unsafe {
         let state = thread(lua)?;
-        let top = Top::new(state);
+        let height = &lua.inner().serde.height;
+        let level = Level::new(state, height);
         ensure(lua.inner(), state, STACK_RESERVE)?;
         root.push();
         engine::lua_xmove(entered.state, state, 1);
+        height.set(level.base + 1);
         let walk = Walk {
             lua,
             state,
+            height,
             arrays: lua.inner().serde.array_metatable(),
             options,
             room: Room::default(),
             began_at: native_stack_address(),
             path: RefCell::default(),
         };
-        Ok(f(Node::at(&walk, top.height + 1)))
+        Ok(f(Node::at(&walk, level.base + 1)))
     }
 }
 
@@ -168,6 +174,36 @@ impl Drop for Top {
     }
 }
 
+/// A height of the walks' stack; what is above it on drop is popped.
+struct Level<'w> {
+    state: *mut engine::lua_State,
+    height: &'w Cell<c_int>,
+    base: c_int,
+}
+
+impl<'w> Level<'w> {
+    /// # Safety
+    ///
+    /// `height` is that of the stack of `state`, also at the drop, in the same call.
+    #[inline(always)]
+    unsafe fn new(state: *mut engine::lua_State, height: &'w Cell<c_int>) -> Level<'w> {
+        Level {
+            state,
+            height,
+            base: height.get(),
+        }
+    }
+}
+
+impl Drop for Level<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: as for `Top`.
+        unsafe { engine::lua_settop(self.state, self.base) }
+        self.height.set(self.base);
+    }
+}
+
 /// The height up to which there is room on a stack.
 ///
 /// Room that `lua_checkstack` has made stays until the function that asked for it returns: Lua takes it for a part of that
@@ -212,7 +248,8 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn check(&self, height: c_int) -> std::result::Result<(), Refused> {
         // SAFETY: a plain read.
-        if unsafe { engine::lua_gettop(self.state) } == height {
+        debug_assert_eq!(self.height.get(), unsafe { engine::lua_gettop(self.state) });
+        if self.height.get() == height {
             Ok(())
         } else {
             Err(Refused("a Lua table is being read in two places at once"))
@@ -399,14 +436,16 @@ impl<'w> Place<'w> {
         if path.len() >= FREE_DEPTH && self.walk.native_stack() > MAX_NATIVE_STACK {
             return Err(Refused("tables are nested too deeply"));
         }
-        // SAFETY: W2: `Open` is dropped by the caller.
-        let top = unsafe { Top::new(self.state()) };
         // SAFETY: a thread of the instance, which is open; no code runs on it.
-        if unsafe { self.make_room(top.height) }.is_err() {
+        if unsafe { self.make_room(self.walk.height.get()) }.is_err() {
             return Err(Refused("not enough memory"));
         }
         path.push(address);
-        Ok(Open { top, place: self })
+        Ok(Open {
+            // SAFETY: W2: `Open` is dropped by the caller.
+            level: unsafe { Level::new(self.state(), self.walk.height) },
+            place: self,
+        })
     }
 
     /// Makes room for a chunk of fields.
@@ -466,7 +505,7 @@ pub(super) unsafe fn borrow_for<R>(
 /// A table that is being read: W2.
 pub(super) struct Open<'w> {
     place: Place<'w>,
-    top: Top,
+    level: Level<'w>,
 }
 
 impl Drop for Open<'_> {
@@ -480,8 +519,8 @@ impl<'w> Open<'w> {
     pub(super) fn items(&self) -> Items<'w> {
         Items {
             place: self.place,
-            base: self.top.height,
-            height: self.top.height,
+            base: self.level.base,
+            height: self.level.base,
             next: 1,
             len: None,
         }
@@ -502,8 +541,8 @@ impl<'w> Open<'w> {
     pub(super) fn entries(&self) -> Entries<'w> {
         Entries {
             place: self.place,
-            first: self.top.height + 1,
-            height: self.top.height,
+            first: self.level.base + 1,
+            height: self.level.base,
             len: 0,
             next: 0,
             pair: 0,
@@ -515,7 +554,7 @@ impl<'w> Open<'w> {
     /// The only field, if there is just one.
     pub(super) fn single_entry(&self) -> Option<(Node<'w>, Node<'w>)> {
         let Place { walk, index } = self.place;
-        let (state, first) = (walk.state, self.top.height + 1);
+        let (state, first) = (walk.state, self.level.base + 1);
         // SAFETY: W5, since no other code runs. There is room for two fields.
         unsafe {
             engine::lua_pushnil(state);
@@ -524,6 +563,7 @@ impl<'w> Open<'w> {
             }
             engine::lua_pushvalue(state, first);
             let only = engine::lua_next(state, index) == 0;
+            walk.height.set(engine::lua_gettop(state));
             only.then(|| (Node::at(walk, first), Node::at(walk, first + 1)))
         }
     }
@@ -560,6 +600,7 @@ impl<'w> Items<'w> {
                 }
                 let kind = engine::lua_rawgeti(walk.state, index, self.next);
                 self.height += 1;
+                walk.height.set(self.height);
                 Node::of_type(walk, self.height, kind)
             };
             if matches!(node, Node::Nil) && self.len.is_none() {
@@ -679,6 +720,7 @@ impl<'w> Entries<'w> {
             }
             let resumed = self.resume();
             self.height = engine::lua_gettop(self.place.state());
+            self.place.walk.height.set(self.height);
             if resumed? {
                 self.read(CHUNK);
             } else {
@@ -754,6 +796,7 @@ impl<'w> Entries<'w> {
         self.len = len;
         let key = c_int::from(self.state == Progress::More);
         self.height = self.first - 1 + 2 * len + key;
+        self.place.walk.height.set(self.height);
     }
 
     /// Pops the fields that were read and leaves a key on top from which `lua_next` can go on, alone. If the last key is there no
@@ -772,12 +815,16 @@ impl<'w> Entries<'w> {
             if present {
                 return Ok(true);
             }
+            // From here on finalizers may run, which may begin walks.
+            let height = self.place.walk.height;
+            height.set(self.first);
             let running = self.place.walk.lua.state();
             let room = self.place.walk.lua.reserve_stack();
             room.map_err(|_| Refused("not enough room on the Lua stack"))?;
             engine::lua_pushvalue(state, table);
             engine::lua_insert(state, self.first);
             engine::lua_xmove(state, running, 2);
+            height.set(self.first - 1);
             let found = protect(running, 2, 2, |state| {
                 let found = engine::lua_next(state, 1) != 0;
                 if !found {
