@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::Arc;
 
 use mlua::{
     DeserializeOptions, Error, Function, Lua, LuaSerdeExt, Result, SerializeOptions, Table,
@@ -535,6 +537,75 @@ fn a_table_that_changes_while_it_is_read_is_no_harm() -> Result<()> {
     // Either it ends or it is an error.
     let _ = deserializer.deserialize_map(Churn(&change));
     assert_eq!(lua.load("1 + 1").eval::<u8>()?, 2);
+    Ok(())
+}
+
+/// As `Churn`, and deaf to errors; its flag is set while the table is read.
+struct Deaf<'a>(&'a Function<'a>, &'a AtomicBool);
+
+impl<'de> Visitor<'de> for Deaf<'_> {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<u32, A::Error> {
+        let mut errors = 0;
+        for n in 0..1000 {
+            self.1.store(true, Relaxed);
+            let entry = map.next_entry::<String, u32>();
+            self.1.store(false, Relaxed);
+            match entry {
+                Ok(Some((key, _))) => self.0.call::<_, ()>((key, n)).unwrap(),
+                Ok(None) => break,
+                Err(_) => errors += 1,
+            }
+        }
+        Ok(errors)
+    }
+}
+
+#[test]
+fn a_visitor_that_goes_on_after_an_error_is_no_harm() -> Result<()> {
+    let lua = lua();
+    let reading = Arc::new(AtomicBool::new(false));
+    let walks = Arc::new(AtomicU32::new(0));
+    let (meanwhile, count) = (reading.clone(), walks.clone());
+    // Finalizers read tables as well, and run while the outer table is read.
+    let finalizer = lua.create_function(move |lua, ()| {
+        let lists: Value = lua.globals().get("lists")?;
+        assert_eq!(
+            lua.from_value::<Vec<Vec<u8>>>(lists)?,
+            [vec![1, 2], vec![3]]
+        );
+        count.fetch_add(meanwhile.load(Relaxed).into(), Relaxed);
+        Ok(())
+    })?;
+    lua.globals().set("finalizer", finalizer)?;
+    let setup = "lists = {{1, 2}, {3}}
+        pcall(collectgarbage, 'generational')
+        local t = {} for i = 1, 50 do t['key' .. i] = i end return t";
+    let table: Value = lua.load(setup).eval()?;
+    // The last key of a chunk goes, and the table is made anew.
+    let change = "local t, k, n = ...
+        t[k] = nil
+        if n == 15 then
+            collectgarbage('stop')
+            for i = 1, 1000 do t['new' .. i] = i end
+            for i = 1, 5 do setmetatable({}, { __gc = finalizer }) end
+            collectgarbage('restart')
+        end";
+    let change = lua.load(change).into_function()?.bind(table.clone())?;
+    let visitor = Deaf(&change, &reading);
+    // What comes after the error is left.
+    let errors = mlua::serde::Deserializer::new(table).deserialize_map(visitor)?;
+    assert_eq!(errors, 1);
+    assert!(!cfg!(feature = "lua54") || walks.load(Relaxed) > 0);
+    assert!(lua
+        .load("return ({}).nothing == nil and ({})[1] == nil")
+        .eval::<bool>()?);
+    assert_eq!(read::<Vec<u8>>(&lua, "{ 1, 2, 3 }")?, [1, 2, 3]);
     Ok(())
 }
 

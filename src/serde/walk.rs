@@ -718,13 +718,13 @@ impl<'w> Entries<'w> {
                 self.read_first(CHUNK);
                 return Ok(());
             }
+            // After an error there is no key to go on from.
+            self.state = Progress::End;
             let resumed = self.resume();
             self.height = engine::lua_gettop(self.place.state());
             self.place.walk.height.set(self.height);
             if resumed? {
                 self.read(CHUNK);
-            } else {
-                self.state = Progress::End;
             }
         }
         Ok(())
