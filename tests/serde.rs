@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::Arc;
 
 use mlua::{
     DeserializeOptions, Error, Function, Lua, LuaSerdeExt, Result, SerializeOptions, Table,
@@ -386,6 +388,120 @@ fn the_serializer_and_the_deserializer_work_by_themselves() -> Result<()> {
     Ok(())
 }
 
+/// Reads or writes a deep document, collects garbage, so that stacks become smaller, and goes on with the rest.
+struct Rest<'a>(&'a Lua, Vec<serde_json::Value>);
+
+impl<'de> Visitor<'de> for Rest<'_> {
+    type Value = Vec<serde_json::Value>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(
+        mut self,
+        mut list: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        while let Some(document) = list.next_element()? {
+            self.1.push(document);
+            self.0.gc_collect().unwrap();
+        }
+        Ok(self.1)
+    }
+}
+
+impl Serialize for Rest<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for document in &self.1 {
+            list.serialize_element(document)?;
+            self.0.gc_collect().unwrap();
+        }
+        list.end()
+    }
+}
+
+#[test]
+fn stacks_have_room_for_what_is_as_deep_as_before() -> Result<()> {
+    let lua = lua();
+    let mut deep = json!({ "leaf": true });
+    for level in 0..100 {
+        deep = match level % 3 {
+            0 => json!([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, deep]),
+            _ => json!({ "a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7, "h": 8, "i": 9,
+                "j": 10, "k": 11, "l": 12, "m": 13, "n": 14, "o": 15, "p": 16, "q": 17, "in": deep }),
+        };
+    }
+    let documents = vec![
+        deep.clone(),
+        json!([1]),
+        deep.clone(),
+        json!({ "deep": deep }),
+    ];
+    let value = lua.to_value(&Rest(&lua, documents.clone()))?;
+    let rest = Rest(&lua, Vec::new());
+    let read = mlua::serde::Deserializer::new(value).deserialize_seq(rest)?;
+    assert_eq!(read, documents);
+    Ok(())
+}
+
+#[test]
+fn a_value_of_a_list_stays_for_as_long_as_it_is_read() -> Result<()> {
+    let lua = lua();
+    let source = "local t = {} for i = 1, 100 do t[i] = { i, { i + 1 }, 'text' .. i } end return t";
+    let read: Vec<(u8, Vec<u8>, String)> = read(&lua, source)?;
+    let expected = (1..=100).map(|i| (i, vec![i + 1], format!("text{i}")));
+    assert_eq!(read, expected.collect::<Vec<_>>());
+    let some = DeserializeOptions::new().deny_unsupported_types(false);
+    let source = "local t = {} for i = 1, 100 do t[2 * i - 1], t[2 * i] = print, i end return t";
+    let read: Vec<u8> = lua.from_value_with(lua.load(source).eval()?, some)?;
+    assert_eq!(read, (1..=100).collect::<Vec<u8>>());
+    Ok(())
+}
+
+#[test]
+fn keys_that_come_alone_are_kept_until_their_values() -> Result<()> {
+    struct Apart<'a, K>(&'a Lua, Vec<K>);
+    impl<K: Serialize> Serialize for Apart<'_, K> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            for (key, i) in self.1.iter().zip(0..) {
+                map.serialize_key(key)?;
+                self.0.gc_collect().unwrap();
+                map.serialize_value(&i)?;
+            }
+            map.end()
+        }
+    }
+    let lua = lua();
+    let check = lua.load(
+        "local t, keys = ... for i, key in ipairs(keys) do assert(t[key] == i - 1) end return true",
+    );
+    let check = check.into_function()?;
+    let text = vec!["a".repeat(100), "b".into()];
+    for (map, keys) in [
+        (
+            lua.to_value(&Apart(&lua, text.clone()))?,
+            lua.to_value(&text)?,
+        ),
+        (
+            lua.to_value(&Apart(&lua, vec![1.5, 2.0]))?,
+            lua.to_value(&[1.5, 2.0])?,
+        ),
+        (
+            lua.to_value(&Apart(&lua, vec![true, false]))?,
+            lua.to_value(&[true, false])?,
+        ),
+        (
+            lua.to_value(&Apart(&lua, vec![(); 1]))?,
+            lua.to_value(&[()])?,
+        ),
+    ] {
+        assert!(check.call::<_, bool>((map, keys))?);
+    }
+    Ok(())
+}
+
 /// A visitor that changes the table it reads: removes all that it has read and adds as much.
 struct Churn<'a>(&'a Function<'a>);
 
@@ -421,6 +537,75 @@ fn a_table_that_changes_while_it_is_read_is_no_harm() -> Result<()> {
     // Either it ends or it is an error.
     let _ = deserializer.deserialize_map(Churn(&change));
     assert_eq!(lua.load("1 + 1").eval::<u8>()?, 2);
+    Ok(())
+}
+
+/// As `Churn`, and deaf to errors; its flag is set while the table is read.
+struct Deaf<'a>(&'a Function<'a>, &'a AtomicBool);
+
+impl<'de> Visitor<'de> for Deaf<'_> {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<u32, A::Error> {
+        let mut errors = 0;
+        for n in 0..1000 {
+            self.1.store(true, Relaxed);
+            let entry = map.next_entry::<String, u32>();
+            self.1.store(false, Relaxed);
+            match entry {
+                Ok(Some((key, _))) => self.0.call::<_, ()>((key, n)).unwrap(),
+                Ok(None) => break,
+                Err(_) => errors += 1,
+            }
+        }
+        Ok(errors)
+    }
+}
+
+#[test]
+fn a_visitor_that_goes_on_after_an_error_is_no_harm() -> Result<()> {
+    let lua = lua();
+    let reading = Arc::new(AtomicBool::new(false));
+    let walks = Arc::new(AtomicU32::new(0));
+    let (meanwhile, count) = (reading.clone(), walks.clone());
+    // Finalizers read tables as well, and run while the outer table is read.
+    let finalizer = lua.create_function(move |lua, ()| {
+        let lists: Value = lua.globals().get("lists")?;
+        assert_eq!(
+            lua.from_value::<Vec<Vec<u8>>>(lists)?,
+            [vec![1, 2], vec![3]]
+        );
+        count.fetch_add(meanwhile.load(Relaxed).into(), Relaxed);
+        Ok(())
+    })?;
+    lua.globals().set("finalizer", finalizer)?;
+    let setup = "lists = {{1, 2}, {3}}
+        pcall(collectgarbage, 'generational')
+        local t = {} for i = 1, 50 do t['key' .. i] = i end return t";
+    let table: Value = lua.load(setup).eval()?;
+    // The last key of a chunk goes, and the table is made anew.
+    let change = "local t, k, n = ...
+        t[k] = nil
+        if n == 15 then
+            collectgarbage('stop')
+            for i = 1, 1000 do t['new' .. i] = i end
+            for i = 1, 5 do setmetatable({}, { __gc = finalizer }) end
+            collectgarbage('restart')
+        end";
+    let change = lua.load(change).into_function()?.bind(table.clone())?;
+    let visitor = Deaf(&change, &reading);
+    // What comes after the error is left.
+    let errors = mlua::serde::Deserializer::new(table).deserialize_map(visitor)?;
+    assert_eq!(errors, 1);
+    assert!(!cfg!(feature = "lua54") || walks.load(Relaxed) > 0);
+    assert!(lua
+        .load("return ({}).nothing == nil and ({})[1] == nil")
+        .eval::<bool>()?);
+    assert_eq!(read::<Vec<u8>>(&lua, "{ 1, 2, 3 }")?, [1, 2, 3]);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use serde_value::DeserializerError;
 
 use super::walk::{self, Entries, Items, Node, Place, Refused};
 use crate::error::{Error, Result};
+use crate::value::convert::text::text;
 use crate::value::convert::utf8;
 use crate::Value;
 
@@ -241,7 +242,7 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
             Node::Number(n) => visitor.visit_f64(n),
             #[cfg(feature = "luau")]
             Node::Vector(vector) => visit_vector(vector, visitor),
-            Node::String(bytes) => match std::str::from_utf8(bytes) {
+            Node::String(bytes) => match text(bytes) {
                 Ok(text) => visitor.visit_str(text),
                 Err(_) => visitor.visit_bytes(bytes),
             },
@@ -368,19 +369,16 @@ fn visit_list<'de, V: Visitor<'de>>(place: Place, visitor: V) -> Result<V::Value
     let open = place.open()?;
     let mut list = List(open.items());
     let value = visitor.visit_seq(&mut list)?;
-    all_read(value, list.0.len_if_unread()?)
+    match list.0.len_if_unread()? {
+        None => Ok(value),
+        Some(len) => Err(unread(len)),
+    }
 }
 
-/// `value`, unless the visitor that made it has left some of the `len` elements.
-#[inline]
-fn all_read<T>(value: T, len: Option<usize>) -> Result<T> {
-    match len {
-        None => Ok(value),
-        Some(len) => Err(de::Error::invalid_length(
-            len,
-            &"fewer elements in the table",
-        )),
-    }
+/// A visitor has left some of the `len` elements.
+#[cold]
+fn unread(len: usize) -> Error {
+    de::Error::invalid_length(len, &"fewer elements in the table")
 }
 
 struct List<'w>(Items<'w>);
@@ -400,12 +398,16 @@ impl<'de> SeqAccess<'de> for List<'_> {
 fn visit_map<'de, V: Visitor<'de>>(place: Place, visitor: V) -> Result<V::Value> {
     let open = place.open()?;
     let mut map = Map {
-        entries: open.entries()?,
+        entries: open.entries(),
         has_value: false,
         read: 0,
     };
+    map.entries.sort_if_asked()?;
     let value = visitor.visit_map(&mut map)?;
-    all_read(value, map.entries.len_if_unread(map.read)?)
+    match map.entries.len_if_unread(map.read)? {
+        None => Ok(value),
+        Some(len) => Err(unread(len)),
+    }
 }
 
 struct Map<'w> {

@@ -26,7 +26,7 @@
 // | `userdata` | userdata that can be serialised |
 
 use std::cell::Cell;
-use std::os::raw::c_void;
+use std::os::raw::{c_int, c_void};
 use std::ptr;
 
 use ::serde::de::DeserializeOwned;
@@ -227,6 +227,8 @@ pub(crate) struct SerdeState {
     array_metatable: Cell<Option<(Slot, *const c_void)>>,
     /// The thread on whose stack tables are read, null if there is none yet. It lies in a slot that is never freed.
     thread: Cell<*mut engine::lua_State>,
+    /// The height of that stack.
+    height: Cell<c_int>,
 }
 
 impl Default for SerdeState {
@@ -234,6 +236,7 @@ impl Default for SerdeState {
         SerdeState {
             array_metatable: Cell::new(None),
             thread: Cell::new(ptr::null_mut()),
+            height: Cell::new(0),
         }
     }
 }

@@ -19,12 +19,13 @@ use ::serde::ser::{self, Serialize};
 
 use super::array_metatable_slot;
 use super::ser::Options;
-use super::walk::Top;
+use super::walk::{Room, Top};
 use crate::call::protect::protect;
-use crate::call::{push_bytes, push_table};
+use crate::call::{push_bytes, push_key, push_table};
 use crate::engine;
 use crate::error::{Error, Result};
-use crate::state::LuaInner;
+use crate::handle::proxy::Ref;
+use crate::state::{LuaInner, STACK_RESERVE};
 use crate::value::convert::text::bytes_at;
 use crate::{Integer, Lua, Number, Value};
 
@@ -54,6 +55,7 @@ pub(super) fn to_value<'lua>(
             state,
             frame: inner.frame(),
             options,
+            room: Room::default(),
         };
         let base = top.height;
         let Pushed(()) = f(job.push_at(base))?;
@@ -67,6 +69,7 @@ pub(super) struct Job<'a> {
     state: *mut engine::lua_State,
     frame: u32,
     options: Options,
+    room: Room,
 }
 
 impl Job<'_> {
@@ -79,16 +82,39 @@ impl Job<'_> {
         Err(misplaced())
     }
 
-    /// Pushes a table with room for as many entries, and makes room on the stack for filling it.
-    #[inline]
-    fn new_table(&self, list: usize, fields: usize) -> Result<c_int> {
-        self.lua.reserve_stack_for(4)?;
+    /// Pushes a table with room for as many entries on top of `base` others, and makes room on the stack for filling it.
+    ///
+    /// # Safety
+    ///
+    /// P1 was looked at, and the stack has the height `base`.
+    #[inline(always)]
+    unsafe fn new_table(&self, base: c_int, list: usize, fields: usize) -> Result<c_int> {
         let room = |n: usize| n.min(MAX_ROOM) as c_int;
-        // SAFETY: the state is the running one, with room.
+        // SAFETY: the state is the running one, and the call the same as ever (P1).
         unsafe {
+            let needed = 4 + STACK_RESERVE;
+            self.room.make(self.inner, self.state, base, needed)?;
             push_table(self.inner, self.state, room(list), room(fields))?;
-            Ok(engine::lua_gettop(self.state))
         }
+        Ok(base + 1)
+    }
+
+    /// Pushes the name of a field or a variant, which is a literal mostly.
+    ///
+    /// # Safety
+    ///
+    /// P1 was looked at, and there is room.
+    #[inline(always)]
+    unsafe fn push_name(&self, name: &'static str) -> Result<()> {
+        let LuaInner { keys, slots, .. } = self.inner;
+        // SAFETY: passed on. The slot that was found belongs to the instance.
+        unsafe {
+            match keys.find(name.as_bytes()) {
+                Some(slot) => slots.push(slot, self.state),
+                None => push_key(self.inner, self.state, name.as_bytes())?,
+            }
+        }
+        Ok(())
     }
 
     /// A serializer for a value that comes on top of `base` others.
@@ -102,16 +128,24 @@ impl Job<'_> {
     /// # Safety
     ///
     /// There are a table, and a key that is neither nil nor NaN with a value on top.
-    #[inline]
+    #[inline(always)]
     unsafe fn set(&self, table: c_int) -> Result<()> {
-        let state = self.state;
-        // SAFETY: with memory to be had and a valid key, a raw write does not raise.
+        // SAFETY: with memory to be had and a valid key, a raw write does not raise. Else passed on.
         unsafe {
             if self.inner.infallible_memory() {
                 let memory = &self.inner.memory;
-                memory.unfailing(|| engine::lua_rawset(state, table));
+                memory.unfailing(|| engine::lua_rawset(self.state, table));
                 return Ok(());
             }
+            self.set_protected(table)
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn set_protected(&self, table: c_int) -> Result<()> {
+        let state = self.state;
+        // SAFETY: passed on.
+        unsafe {
             engine::lua_pushvalue(state, table);
             engine::lua_insert(state, -3);
             protect(state, 3, 0, |state| engine::lua_rawset(state, 1))
@@ -123,16 +157,24 @@ impl Job<'_> {
     /// # Safety
     ///
     /// There are a table, and a value on top.
-    #[inline]
+    #[inline(always)]
     unsafe fn set_index(&self, table: c_int, i: Integer) -> Result<()> {
-        let state = self.state;
-        // SAFETY: with memory to be had, a raw write does not raise.
+        // SAFETY: with memory to be had, a raw write does not raise. Else passed on.
         unsafe {
             if self.inner.infallible_memory() {
                 let memory = &self.inner.memory;
-                memory.unfailing(|| engine::lua_rawseti(state, table, i));
+                memory.unfailing(|| engine::lua_rawseti(self.state, table, i));
                 return Ok(());
             }
+            self.set_index_protected(table, i)
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn set_index_protected(&self, table: c_int, i: Integer) -> Result<()> {
+        let state = self.state;
+        // SAFETY: passed on.
+        unsafe {
             engine::lua_pushvalue(state, table);
             engine::lua_insert(state, -2);
             protect(state, 2, 0, |state| engine::lua_rawseti(state, 1, i))
@@ -206,11 +248,13 @@ impl<'j> Push<'j> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fields(self, list: usize, fields: usize) -> Result<Fields<'j>> {
+        let base = self.base;
         let job = self.begin()?;
         Ok(Fields {
-            table: job.new_table(list, fields)?,
+            // SAFETY: `begin` has looked.
+            table: unsafe { job.new_table(base, list, fields)? },
             job,
             len: 0,
             key: None,
@@ -219,13 +263,18 @@ impl<'j> Push<'j> {
     }
 
     /// A table with the contents of `variant`, inside of a table with its name as the only key.
-    fn variant(self, variant: &str, list: usize, fields: usize) -> Result<Fields<'j>> {
+    fn variant(self, variant: &'static str, list: usize, fields: usize) -> Result<Fields<'j>> {
+        let base = self.base;
         let job = self.begin()?;
-        let outer = job.new_table(0, 1)?;
-        // SAFETY: there is room. What is left behind on an error is popped by the step that this is part of (P3).
-        unsafe { push_bytes(job.inner, job.state, variant.as_bytes())? };
+        // SAFETY: `begin` has looked; there is room for the name. What is left behind on an error is popped by the step that
+        // this is part of (P3).
+        let (outer, table) = unsafe {
+            let outer = job.new_table(base, 0, 1)?;
+            job.push_name(variant)?;
+            (outer, job.new_table(outer + 1, list, fields)?)
+        };
         Ok(Fields {
-            table: job.new_table(list, fields)?,
+            table,
             job,
             len: 0,
             key: None,
@@ -395,7 +444,7 @@ impl<'j> ser::Serializer for Push<'j> {
         self.fields(0, len.unwrap_or(0))
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Fields<'j>> {
         let number = self.job.options.detect_serde_json_arbitrary_precision && name == JSON_NUMBER;
         let mut fields = self.fields(0, len)?;
@@ -441,7 +490,7 @@ pub(super) struct Fields<'j> {
     table: c_int,
     len: Integer,
     /// The key that waits for its value.
-    key: Option<Value<'j>>,
+    key: Option<Ref<'j>>,
     kind: Kind,
 }
 
@@ -499,7 +548,7 @@ impl<'j> Fields<'j> {
         let job = self.job;
         // SAFETY: there is room; P4.
         unsafe {
-            push_bytes(job.inner, job.state, name.as_bytes())?;
+            job.push_name(name)?;
             let base = step.height + 1;
             let Pushed(()) = value.serialize(self.job.push_at(base))?;
             job.set(self.table)?;
@@ -544,7 +593,7 @@ impl<'j> Fields<'j> {
         let step = self.step()?;
         self.push_key(key, step.height)?;
         // SAFETY: the key is on top; `step` pops it.
-        self.key = Some(unsafe { Value::at(self.job.lua, -1)? });
+        self.key = Some(unsafe { Ref::at(self.job.lua, -1)? });
         Ok(())
     }
 
@@ -553,7 +602,7 @@ impl<'j> Fields<'j> {
         let step = self.step()?;
         // SAFETY: there is room; the key was looked at; P4.
         unsafe {
-            key.push(self.job.lua)?;
+            key.push();
             let base = step.height + 1;
             let Pushed(()) = value.serialize(self.job.push_at(base))?;
             self.job.set(self.table)?;
@@ -574,10 +623,19 @@ impl<'j> Fields<'j> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn finish(self) -> Result<Pushed> {
+        self.job.push_at(self.table).begin()?;
+        match self.kind {
+            Kind::Table => Ok(Pushed(())),
+            _ => self.replace(),
+        }
+    }
+
+    /// Puts in place of the table on top what it is in truth.
+    #[inline(never)]
+    fn replace(self) -> Result<Pushed> {
         let (job, table) = (self.job, self.table);
-        job.push_at(table).begin()?;
         // SAFETY: the table is on top, and that of a variant on its name and the outer table.
         unsafe {
             match self.kind {

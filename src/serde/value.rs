@@ -5,6 +5,7 @@ use ::serde::ser::{Error as _, Serialize, SerializeMap, SerializeSeq, Serializer
 use super::de::{walk_value, Options};
 use super::walk::{self, borrow_for, Node, Place, Refused};
 use crate::userdata::cell;
+use crate::value::convert::text::text;
 use crate::{AnyUserData, String, Table, Value};
 
 /// A [`Value`] with the options for serialising it: see [`Value::to_serializable`].
@@ -104,7 +105,7 @@ impl Serialize for AnyUserData<'_> {
 }
 
 fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    match std::str::from_utf8(bytes) {
+    match text(bytes) {
         Ok(text) => serializer.serialize_str(text),
         Err(_) => serializer.serialize_bytes(bytes),
     }
@@ -160,7 +161,8 @@ fn serialize_list<S: Serializer>(place: Place, serializer: S) -> Result<S::Ok, S
 fn serialize_map<S: Serializer>(place: Place, serializer: S) -> Result<S::Ok, S::Error> {
     let open = place.open().map_err(refused)?;
     let mut map = serializer.serialize_map(None)?;
-    let mut entries = open.entries().map_err(refused)?;
+    let mut entries = open.entries();
+    entries.sort_if_asked().map_err(refused)?;
     while entries.next().map_err(refused)? {
         map.serialize_entry(&entries.key(), &entries.value())?;
     }

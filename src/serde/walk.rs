@@ -12,13 +12,14 @@
 //!   belongs to it, in the function that opened the table. So it does not matter whether the user drops, leaks or unwinds
 //!   through the cursor.
 //! * W3. A cursor pushes and pops only if the stack ends with what it has itself pushed. Who uses one in the middle of a
-//!   walk that began later gets an error.
+//!   walk that began later gets an error. Nothing else pushes there for longer than it runs itself, so the height is known
+//!   without a call: whoever leaves the stack higher or lower than he found it writes it down.
 //! * W4. `serde` passes a node on by value, as an opaque type, to code that cannot store it; so it is used no longer than its
 //!   value is on the stack.
 //! * W5. The table may change between two steps. `lua_next` is only called with a key that is in the table for sure: it is
 //!   nil, or it was returned just now, or it was looked up; else the call is protected.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Ordering;
 use std::os::raw::{c_int, c_void};
 
@@ -29,7 +30,7 @@ use crate::engine;
 use crate::error::Result;
 use crate::handle::proxy::Ref;
 use crate::stack::ensure;
-use crate::state::STACK_RESERVE;
+use crate::state::{LuaInner, STACK_RESERVE};
 use crate::userdata::cell;
 use crate::{Integer, Lua, Number};
 
@@ -54,8 +55,11 @@ pub(super) struct Walk<'a> {
     lua: &'a Lua,
     /// W1.
     state: *mut engine::lua_State,
+    /// The height of its stack (W3).
+    height: &'a Cell<c_int>,
     arrays: *const c_void,
     options: Options,
+    room: Room,
     /// The address of the native stack where the walk began.
     began_at: usize,
     /// The addresses of the tables that are open.
@@ -95,22 +99,26 @@ pub(super) fn walk<R>(
     let lua = root.lua();
     let entered = lua.try_enter()?;
     lua.reserve_stack()?;
-    // SAFETY: there is room on both stacks. `top` is dropped before `entered`.
+    // SAFETY: there is room on both stacks. `level` is dropped before `entered`.
     unsafe {
         let state = thread(lua)?;
-        let top = Top::new(state);
+        let height = &lua.inner().serde.height;
+        let level = Level::new(state, height);
         ensure(lua.inner(), state, STACK_RESERVE)?;
         root.push();
         engine::lua_xmove(entered.state, state, 1);
+        height.set(level.base + 1);
         let walk = Walk {
             lua,
             state,
+            height,
             arrays: lua.inner().serde.array_metatable(),
             options,
+            room: Room::default(),
             began_at: native_stack_address(),
             path: RefCell::default(),
         };
-        Ok(f(Node::at(&walk, top.height + 1)))
+        Ok(f(Node::at(&walk, level.base + 1)))
     }
 }
 
@@ -166,6 +174,70 @@ impl Drop for Top {
     }
 }
 
+/// A height of the walks' stack; what is above it on drop is popped.
+struct Level<'w> {
+    state: *mut engine::lua_State,
+    height: &'w Cell<c_int>,
+    base: c_int,
+}
+
+impl<'w> Level<'w> {
+    /// # Safety
+    ///
+    /// `height` is that of the stack of `state`, also at the drop, in the same call.
+    #[inline(always)]
+    unsafe fn new(state: *mut engine::lua_State, height: &'w Cell<c_int>) -> Level<'w> {
+        Level {
+            state,
+            height,
+            base: height.get(),
+        }
+    }
+}
+
+impl Drop for Level<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: as for `Top`.
+        unsafe { engine::lua_settop(self.state, self.base) }
+        self.height.set(self.base);
+    }
+}
+
+/// The height up to which there is room on a stack.
+///
+/// Room that `lua_checkstack` has made stays until the function that asked for it returns: Lua takes it for a part of that
+/// function's frame, which its collector leaves alone when it makes stacks smaller. Not so LuaJIT, so there nothing is
+/// remembered.
+#[derive(Default)]
+pub(super) struct Room(Cell<c_int>);
+
+impl Room {
+    /// Makes room for `n` values on the stack, which has this height.
+    ///
+    /// # Safety
+    ///
+    /// As [`ensure`]; all calls are for the same state, in the same function that Lua has called.
+    #[inline(always)]
+    pub(super) unsafe fn make(
+        &self,
+        inner: &LuaInner,
+        state: *mut engine::lua_State,
+        height: c_int,
+        n: c_int,
+    ) -> Result<()> {
+        if height + n <= self.0.get() {
+            return Ok(());
+        }
+        // SAFETY: passed on.
+        unsafe { ensure(inner, state, n)? };
+        if !cfg!(feature = "luajit") {
+            self.0.set(height + n);
+        }
+        Ok(())
+    }
+}
+
 impl<'a> Walk<'a> {
     /// How much of the native stack has been taken since the walk began.
     fn native_stack(&self) -> usize {
@@ -176,11 +248,23 @@ impl<'a> Walk<'a> {
     #[inline(always)]
     fn check(&self, height: c_int) -> std::result::Result<(), Refused> {
         // SAFETY: a plain read.
-        if unsafe { engine::lua_gettop(self.state) } == height {
+        debug_assert_eq!(self.height.get(), unsafe { engine::lua_gettop(self.state) });
+        if self.height.get() == height {
             Ok(())
         } else {
             Err(Refused("a Lua table is being read in two places at once"))
         }
+    }
+
+    /// Whether an error lies at `index`.
+    ///
+    /// # Safety
+    ///
+    /// A userdata, or an object of a type of the engine's own, lies there.
+    #[cold]
+    unsafe fn is_failure(&self, index: c_int) -> bool {
+        // SAFETY: passed on.
+        unsafe { failure_at(self.lua.inner(), self.state, index).is_some() }
     }
 
     /// Whether the options demand to leave out nothing.
@@ -204,13 +288,20 @@ impl<'w> Node<'w> {
     /// # Safety
     ///
     /// There is a value at the absolute `index` of the walk's stack, which stays there for as long as the node is used.
-    #[inline]
+    #[inline(always)]
     unsafe fn at(walk: &'w Walk<'w>, index: c_int) -> Node<'w> {
+        // SAFETY: passed on.
+        unsafe { Node::of_type(walk, index, engine::lua_type(walk.state, index)) }
+    }
+
+    /// As [`Node::at`], for a value of type `kind`.
+    #[inline(always)]
+    unsafe fn of_type(walk: &'w Walk<'w>, index: c_int, kind: c_int) -> Node<'w> {
         let state = walk.state;
         let denied = walk.options.deny_unsupported_types;
         // SAFETY: the reads match the type.
         unsafe {
-            match engine::lua_type(state, index) {
+            match kind {
                 engine::LUA_TNIL | engine::LUA_TNONE => Node::Nil,
                 engine::LUA_TBOOLEAN => Node::Boolean(engine::lua_toboolean(state, index) != 0),
                 engine::LUA_TNUMBER if engine::lua_isinteger(state, index) != 0 => {
@@ -238,9 +329,7 @@ impl<'w> Node<'w> {
                 engine::LUA_TLIGHTUSERDATA => Node::Other(&"lightuserdata", denied),
                 engine::LUA_TFUNCTION => Node::Other(&"function", denied),
                 engine::LUA_TTHREAD => Node::Other(&"thread", denied),
-                _ if failure_at(walk.lua.inner(), state, index).is_some() => {
-                    Node::Other(&"error", denied)
-                }
+                _ if walk.is_failure(index) => Node::Other(&"error", denied),
                 _ => Node::UserData(Place { walk, index }),
             }
         }
@@ -337,7 +426,7 @@ impl<'w> Place<'w> {
     }
 
     /// Opens the table for reading.
-    #[inline]
+    #[inline(always)]
     pub(super) fn open(self) -> std::result::Result<Open<'w>, Refused> {
         let address = self.address();
         let mut path = self.walk.path.borrow_mut();
@@ -347,17 +436,26 @@ impl<'w> Place<'w> {
         if path.len() >= FREE_DEPTH && self.walk.native_stack() > MAX_NATIVE_STACK {
             return Err(Refused("tables are nested too deeply"));
         }
-        let inner = self.walk.lua.inner();
-        // SAFETY: a thread of the instance, which is open.
-        if unsafe { ensure(inner, self.state(), 2 * CHUNK + STACK_RESERVE) }.is_err() {
+        // SAFETY: a thread of the instance, which is open; no code runs on it.
+        if unsafe { self.make_room(self.walk.height.get()) }.is_err() {
             return Err(Refused("not enough memory"));
         }
         path.push(address);
         Ok(Open {
             // SAFETY: W2: `Open` is dropped by the caller.
-            top: unsafe { Top::new(self.state()) },
+            level: unsafe { Level::new(self.state(), self.walk.height) },
             place: self,
         })
+    }
+
+    /// Makes room for a chunk of fields.
+    #[inline(always)]
+    unsafe fn make_room(self, height: c_int) -> Result<()> {
+        let Walk {
+            room, lua, state, ..
+        } = self.walk;
+        // SAFETY: passed on.
+        unsafe { room.make(lua.inner(), *state, height, 2 * CHUNK + STACK_RESERVE) }
     }
 
     /// How to borrow the value of the userdata for serialising, if it was made for that.
@@ -407,7 +505,7 @@ pub(super) unsafe fn borrow_for<R>(
 /// A table that is being read: W2.
 pub(super) struct Open<'w> {
     place: Place<'w>,
-    top: Top,
+    level: Level<'w>,
 }
 
 impl Drop for Open<'_> {
@@ -421,8 +519,8 @@ impl<'w> Open<'w> {
     pub(super) fn items(&self) -> Items<'w> {
         Items {
             place: self.place,
-            base: self.top.height,
-            height: self.top.height,
+            base: self.level.base,
+            height: self.level.base,
             next: 1,
             len: None,
         }
@@ -438,29 +536,25 @@ impl<'w> Open<'w> {
         }
     }
 
-    /// The fields, sorted if the options say so.
-    #[inline]
-    pub(super) fn entries(&self) -> std::result::Result<Entries<'w>, Refused> {
-        let mut entries = Entries {
+    /// The fields. They are to be [sorted](Entries::sort_if_asked) before they are read.
+    #[inline(always)]
+    pub(super) fn entries(&self) -> Entries<'w> {
+        Entries {
             place: self.place,
-            first: self.top.height + 1,
-            height: self.top.height,
+            first: self.level.base + 1,
+            height: self.level.base,
             len: 0,
             next: 0,
             pair: 0,
-            order: Vec::new(),
+            order: None,
             state: Progress::Start,
-        };
-        if self.place.options().sort_keys {
-            entries.sort()?;
         }
-        Ok(entries)
     }
 
     /// The only field, if there is just one.
     pub(super) fn single_entry(&self) -> Option<(Node<'w>, Node<'w>)> {
         let Place { walk, index } = self.place;
-        let (state, first) = (walk.state, self.top.height + 1);
+        let (state, first) = (walk.state, self.level.base + 1);
         // SAFETY: W5, since no other code runs. There is room for two fields.
         unsafe {
             engine::lua_pushnil(state);
@@ -469,15 +563,18 @@ impl<'w> Open<'w> {
             }
             engine::lua_pushvalue(state, first);
             let only = engine::lua_next(state, index) == 0;
+            walk.height.set(engine::lua_gettop(state));
             only.then(|| (Node::at(walk, first), Node::at(walk, first + 1)))
         }
     }
 }
 
 /// A cursor over the list part of a table.
+//
+// The elements that were read stay on the stack until there are a chunk of them: to pop them one by one takes a call each.
 pub(super) struct Items<'w> {
     place: Place<'w>,
-    /// The height of the stack below the element.
+    /// The height of the stack below the elements.
     base: c_int,
     /// The height of the stack as it was left.
     height: c_int,
@@ -487,22 +584,24 @@ pub(super) struct Items<'w> {
 
 impl<'w> Items<'w> {
     /// The next element, which is valid up to the next call.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> std::result::Result<Option<Node<'w>>, Refused> {
         let Place { walk, index } = self.place;
         walk.check(self.height)?;
-        self.height = self.base + 1;
         loop {
             if self.len.is_some_and(|len| self.next > len) {
-                // SAFETY: W3; nil takes the place of the element.
-                unsafe { engine::lua_settop(walk.state, self.height) };
                 return Ok(None);
             }
-            // SAFETY: W3. A raw read does not raise, and there is room.
+            // SAFETY: W3. A raw read does not raise, and `open` has made room.
             let node = unsafe {
-                engine::lua_settop(walk.state, self.base);
-                engine::lua_rawgeti(walk.state, index, self.next);
-                Node::at(walk, self.height)
+                if self.height == self.base + CHUNK {
+                    engine::lua_settop(walk.state, self.base);
+                    self.height = self.base;
+                }
+                let kind = engine::lua_rawgeti(walk.state, index, self.next);
+                self.height += 1;
+                walk.height.set(self.height);
+                Node::of_type(walk, self.height, kind)
             };
             if matches!(node, Node::Nil) && self.len.is_none() {
                 return Ok(None);
@@ -522,7 +621,8 @@ impl<'w> Items<'w> {
     }
 
     /// How many elements there are, if some of them have not been read.
-    pub(super) fn len_if_unread(mut self) -> std::result::Result<Option<usize>, Refused> {
+    #[inline(never)]
+    pub(super) fn len_if_unread(&mut self) -> std::result::Result<Option<usize>, Refused> {
         let read = self.next;
         while self.next()?.is_some() {}
         Ok((self.next > read).then_some(self.next as usize - 1))
@@ -551,23 +651,38 @@ pub(super) struct Entries<'w> {
     /// Where the pair lies that was read last.
     pair: c_int,
     /// The order of the pairs, if they are sorted.
-    order: Vec<c_int>,
+    order: Option<Box<[c_int]>>,
     state: Progress,
 }
 
 impl<'w> Entries<'w> {
+    /// Sorts the fields if the options say so.
+    #[inline(always)]
+    pub(super) fn sort_if_asked(&mut self) -> std::result::Result<(), Refused> {
+        if self.place.options().sort_keys {
+            return self.sort();
+        }
+        Ok(())
+    }
+
     /// Goes to the next field; false if there is none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> std::result::Result<bool, Refused> {
         self.place.walk.check(self.height)?;
         loop {
-            if self.next == self.len && !self.read_more()? {
-                return Ok(false);
+            if self.next == self.len {
+                if self.state != Progress::End {
+                    self.read_more()?;
+                }
+                if self.next == self.len {
+                    return Ok(false);
+                }
             }
-            self.pair = self.first + 2 * self.next;
-            if let Some(i) = self.order.get(self.next as usize) {
-                self.pair = self.first + 2 * i;
+            let mut place = self.next;
+            if let Some(order) = &self.order {
+                place = order[place as usize];
             }
+            self.pair = self.first + 2 * place;
             self.next += 1;
             if self.place.walk.skips_nothing() || !self.is_skipped() {
                 return Ok(true);
@@ -581,44 +696,60 @@ impl<'w> Entries<'w> {
     }
 
     /// The key of the field, valid up to the next call of `next`, which has returned true.
-    #[inline]
+    #[inline(always)]
     pub(super) fn key(&self) -> Node<'w> {
         // SAFETY: the pair is on the stack until the next `read`.
         unsafe { Node::at(self.place.walk, self.pair) }
     }
 
     /// The value of the field, as [`Entries::key`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn value(&self) -> Node<'w> {
         // SAFETY: as above.
         unsafe { Node::at(self.place.walk, self.pair + 1) }
     }
 
-    /// Reads more fields; false if there are none.
+    /// Reads more fields, of which the end has not been seen.
     #[inline(never)]
-    fn read_more(&mut self) -> std::result::Result<bool, Refused> {
-        if self.state == Progress::End {
-            return Ok(false);
-        }
+    fn read_more(&mut self) -> std::result::Result<(), Refused> {
         // SAFETY: W3, and `open` has made room.
         unsafe {
-            let read = self.read(CHUNK);
+            if self.state == Progress::Start {
+                self.read_first(CHUNK);
+                return Ok(());
+            }
+            // After an error there is no key to go on from.
+            self.state = Progress::End;
+            let resumed = self.resume();
             self.height = engine::lua_gettop(self.place.state());
-            read?;
+            self.place.walk.height.set(self.height);
+            if resumed? {
+                self.read(CHUNK);
+            }
         }
-        Ok(self.len > 0)
+        Ok(())
     }
 
     /// How many fields there are, if some of them have not been read.
+    #[inline(always)]
     pub(super) fn len_if_unread(
-        mut self,
+        &mut self,
         read: usize,
     ) -> std::result::Result<Option<usize>, Refused> {
+        if !self.next()? {
+            return Ok(None);
+        }
+        self.count(read + 1).map(Some)
+    }
+
+    /// How many fields there are, of which `read` have been read.
+    #[cold]
+    fn count(&mut self, read: usize) -> std::result::Result<usize, Refused> {
         let mut len = read;
         while self.next()? {
             len += 1;
         }
-        Ok((len > read).then_some(len))
+        Ok(len)
     }
 
     /// How many fields are left, if that is known.
@@ -627,39 +758,53 @@ impl<'w> Entries<'w> {
         sorted.then_some((self.len - self.next) as usize)
     }
 
-    /// Replaces what is on the stack by the next `max` fields, or as many as there are.
+    /// Reads the first `max` fields, or as many as there are.
     ///
     /// # Safety
     ///
     /// The stack is the walk's, with room for them and one more value.
-    unsafe fn read(&mut self, max: c_int) -> std::result::Result<(), Refused> {
+    #[inline(always)]
+    unsafe fn read_first(&mut self, max: c_int) {
+        // SAFETY: passed on; there are no fields yet.
+        unsafe {
+            engine::lua_pushnil(self.place.state());
+            self.read(max);
+        }
+    }
+
+    /// Reads on until there are `max` fields, or as many as there are.
+    ///
+    /// # Safety
+    ///
+    /// As there, with a key on top of the `len` fields that were read: nil, or the last one, which is in the table.
+    #[inline(always)]
+    unsafe fn read(&mut self, max: c_int) {
         let (state, table) = (self.place.state(), self.place.index);
-        (self.len, self.next) = (0, 0);
+        let mut len = self.len;
+        self.state = Progress::More;
         // SAFETY: W5: in the loop no other code runs.
         unsafe {
-            if self.state == Progress::Start {
-                engine::lua_pushnil(state);
-            } else if !self.resume()? {
-                self.state = Progress::End;
-                return Ok(());
-            }
-            while self.len < max {
+            while len < max {
                 if engine::lua_next(state, table) == 0 {
                     self.state = Progress::End;
-                    return Ok(());
+                    break;
                 }
-                self.len += 1;
+                len += 1;
                 engine::lua_pushvalue(state, -2);
             }
         }
-        self.state = Progress::More;
-        Ok(())
+        self.len = len;
+        let key = c_int::from(self.state == Progress::More);
+        self.height = self.first - 1 + 2 * len + key;
+        self.place.walk.height.set(self.height);
     }
 
-    /// Leaves a key on top, alone, from which `lua_next` can go on. If the last key is there no more, the field after it is
-    /// asked for under protection, and false returned if there is none.
+    /// Pops the fields that were read and leaves a key on top from which `lua_next` can go on, alone. If the last key is there no
+    /// more, the field after it is asked for under protection and left below its key, or false returned if there is none.
+    #[inline(never)]
     unsafe fn resume(&mut self) -> std::result::Result<bool, Refused> {
         let (state, table) = (self.place.state(), self.place.index);
+        (self.len, self.next) = (0, 0);
         // SAFETY: the last key is on top, and what is above `first` is ours. A raw read does not raise.
         unsafe {
             engine::lua_replace(state, self.first);
@@ -670,12 +815,16 @@ impl<'w> Entries<'w> {
             if present {
                 return Ok(true);
             }
+            // From here on finalizers may run, which may begin walks.
+            let height = self.place.walk.height;
+            height.set(self.first);
             let running = self.place.walk.lua.state();
             let room = self.place.walk.lua.reserve_stack();
             room.map_err(|_| Refused("not enough room on the Lua stack"))?;
             engine::lua_pushvalue(state, table);
             engine::lua_insert(state, self.first);
             engine::lua_xmove(state, running, 2);
+            height.set(self.first - 1);
             let found = protect(running, 2, 2, |state| {
                 let found = engine::lua_next(state, 1) != 0;
                 if !found {
@@ -694,6 +843,7 @@ impl<'w> Entries<'w> {
     }
 
     /// Reads all fields and sorts them.
+    #[inline(never)]
     fn sort(&mut self) -> std::result::Result<(), Refused> {
         let walk = self.place.walk;
         // SAFETY: the table was just opened, so W3 holds; the room is made before the pairs are read, and nothing changes the
@@ -709,12 +859,12 @@ impl<'w> Entries<'w> {
             if room.is_none_or(|room| ensure(walk.lua.inner(), walk.state, room).is_err()) {
                 return Err(Refused("a table is too large for sorting its keys"));
             }
-            self.read(n)?;
-            self.height = engine::lua_gettop(walk.state);
+            self.read_first(n);
             self.state = Progress::End;
-            self.order = (0..self.len).collect();
+            let mut order: Box<[c_int]> = (0..self.len).collect();
             let key = |i: c_int| Node::at(walk, self.first + 2 * i);
-            self.order.sort_by(|&a, &b| key(a).compare(&key(b)));
+            order.sort_by(|&a, &b| key(a).compare(&key(b)));
+            self.order = Some(order);
         }
         Ok(())
     }
