@@ -27,7 +27,7 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr;
 
 use crate::call::callback::{enter, upvalue};
-use crate::call::{cell as plain_cell, new_closure};
+use crate::call::{cell as plain_cell, new_cell_closure};
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::function::Function;
@@ -140,10 +140,7 @@ impl<'lua, 'scope> Scope<'lua, 'scope> {
         // function, which the item keeps (E3); only then the closure goes into it (E2).
         unsafe {
             let empty = ScopedFn::<F>(UnsafeCell::new(None));
-            new_closure(inner, state, function::<F, A, R>, empty)?;
-            engine::lua_getupvalue(state, -1, 1);
-            let memory = engine::lua_touserdata(state, -1);
-            engine::lua_pop(state, 1);
+            let memory = new_cell_closure(inner, state, function::<F, A, R>, empty)?;
             let value = Ref::pop(self.lua)?;
             self.add(value.clone(), memory, end_function::<F>);
             *(*plain_cell::value::<ScopedFn<F>>(memory)).0.get() = Some(func);
@@ -378,13 +375,19 @@ impl<'lua, 'scope> Scope<'lua, 'scope> {
 impl Drop for Scope<'_, '_> {
     fn drop(&mut self) {
         let mut panic = None;
-        let items = mem::take(self.items.get_mut());
-        for item in items.first.into_iter().chain(items.others) {
+        let mut end = |item: Item<'_>| {
             // SAFETY: `end` is made for this item, and called once.
             let ended = catch_unwind(AssertUnwindSafe(|| unsafe { (item.end)(&item) }));
             if let (Err(payload), None) = (ended, &panic) {
                 panic = Some(payload);
             }
+        };
+        let items = self.items.get_mut();
+        if let Some(first) = items.first.take() {
+            end(first);
+        }
+        if !items.others.is_empty() {
+            mem::take(&mut items.others).into_iter().for_each(end);
         }
         go_on_with(panic);
     }
@@ -413,8 +416,9 @@ where
     unsafe {
         let (inner, func) = upvalue::<ScopedFn<F>>(state);
         enter(inner, state, |lua, nargs| {
-            let func = (*(*func).0.get()).as_ref();
-            let func = func.ok_or(Error::CallbackDestructed)?;
+            let Some(func) = &*(*func).0.get() else {
+                return Err(Error::CallbackDestructed);
+            };
             let args = A::from_stack_args(nargs, 1, None, lua)?;
             func(lua, args)?.push_into_stack_multi(lua)
         })

@@ -520,3 +520,118 @@ fn a_value_of_no_size_is_dropped_with_its_function() -> Result<()> {
     assert_eq!(DROPS.load(Ordering::Relaxed), 1);
     Ok(())
 }
+
+/// Makes a function that counts its calls in what it has captured, beginning at `start`.
+fn counter(lua: &Lua, start: u64) -> Result<Function<'_>> {
+    let count = std::cell::Cell::new(start);
+    lua.create_function(move |_, inner: Option<Function>| {
+        count.set(count.get() + 1);
+        let here = &count as *const _ as usize;
+        if let Some(inner) = inner {
+            // The same function, which changes and sees the same cell.
+            let (n, there): (u64, usize) = inner.call(())?;
+            assert_eq!((n, there), (count.get(), here));
+        }
+        Ok((count.get(), here))
+    })
+}
+
+#[test]
+fn what_a_closure_has_captured_stays_where_it_is_and_changes_there() -> Result<()> {
+    let lua = Lua::new();
+    let (a, b) = (counter(&lua, 0)?, counter(&lua, 1_000_000)?);
+    let (_, a_place): (u64, usize) = a.call(())?;
+    let (_, b_place): (u64, usize) = b.call(())?;
+    assert_ne!(a_place, b_place);
+    for round in 1..50 {
+        // The outer call and the inner one.
+        assert_eq!(a.call::<_, (u64, usize)>(&a)?, (2 * round + 1, a_place));
+        let n = 1_000_001 + round;
+        assert_eq!(b.call::<_, (u64, usize)>(())?, (n, b_place));
+        lua.gc_collect()?;
+        let _garbage: Vec<Table> = (0..100)
+            .map(|_| lua.create_table())
+            .collect::<Result<_>>()?;
+    }
+    Ok(())
+}
+
+/// A hundred functions that have captured one value each, and nothing else.
+fn captures<T: Copy + std::fmt::Debug + Send + 'static>(values: [T; 2]) {
+    let lua = Lua::new();
+    let make = |n: usize| {
+        let value = values[n % 2];
+        let show = move |_: &Lua, ()| {
+            assert!((&value as *const T).is_aligned());
+            Ok(format!("{value:?}"))
+        };
+        assert_eq!(std::mem::size_of_val(&show), std::mem::size_of::<T>());
+        lua.create_function(show).unwrap()
+    };
+    let functions: Vec<Function> = (0..100).map(make).collect();
+    lua.gc_collect().unwrap();
+    for (n, f) in functions.iter().enumerate() {
+        let shown: String = f.call(()).unwrap();
+        assert_eq!(shown, format!("{:?}", values[n % 2]));
+    }
+}
+
+#[test]
+fn captured_values_of_any_size_and_alignment_are_found() {
+    #[derive(Clone, Copy, Debug)]
+    #[repr(align(64))]
+    #[allow(dead_code)]
+    struct Aligned(u8);
+    captures([1_u8, 255]);
+    captures([[1_u8; 3], [2; 3]]);
+    captures([[1_u8; 7], [2; 7]]);
+    captures([[1_u8; 8], [2; 8]]);
+    captures([[1_u8; 9], [2; 9]]);
+    captures([1.5_f64, f64::MIN]);
+    captures(["one", "two"]);
+    captures([Some(std::num::NonZeroU64::MIN), None]);
+    captures([1_u128, u128::MAX]);
+    captures([Aligned(1), Aligned(2)]);
+}
+
+#[test]
+fn a_finalizer_that_runs_while_the_instance_closes_calls_what_needs_no_drop() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SEEN: AtomicU64 = AtomicU64::new(0);
+    if cfg!(feature = "luau") {
+        return;
+    }
+    let lua = Lua::new();
+    let number = 41_u64;
+    let see = lua
+        .create_function(move |_, n: u64| {
+            SEEN.fetch_add(number + n, Ordering::Relaxed);
+            Ok(())
+        })
+        .unwrap();
+    let finalize = "local see = ... \
+        local gc = function() see(1) end \
+        if newproxy then keep = newproxy(true) getmetatable(keep).__gc = gc \
+        else keep = setmetatable({}, { __gc = gc }) end";
+    lua.load(finalize).call::<_, ()>(see).unwrap();
+    drop(lua);
+    assert_eq!(SEEN.load(Ordering::Relaxed), 42);
+}
+
+#[cfg(all(feature = "lua54", target_pointer_width = "64"))]
+#[test]
+fn a_closure_over_a_number_takes_no_memory_of_its_own_beside_the_function() -> Result<()> {
+    let lua = Lua::new();
+    lua.gc_stop();
+    let mut takes = [0; 2];
+    for takes in &mut takes {
+        let before = lua.used_memory();
+        let _functions: Vec<Function> = (0..100_u64)
+            .map(|n| lua.create_function(move |_, ()| Ok(n)))
+            .collect::<Result<_>>()?;
+        *takes = lua.used_memory() - before;
+    }
+    // The second time there are slots. A function has a header of 32 bytes and three upvalues of 16; a userdata would take 64.
+    assert_eq!(takes[1], 100 * 80);
+    Ok(())
+}

@@ -1,7 +1,8 @@
 //! From Lua into Rust.
 //!
-//! A Rust function is a C closure with one upvalue, the cell that holds the Rust closure, if it captures anything. The C function is generic over
-//! the closure's type, so that arguments are read from and results written to the stack without an intermediate form.
+//! A Rust function is a C closure whose first upvalue is the address of the cell that holds the Rust closure, or of the
+//! instance if that captures nothing. The C function is generic over the closure's type, so that arguments are read from and
+//! results written to the stack without an intermediate form.
 
 use std::os::raw::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -2,6 +2,7 @@
 //!
 //! A cell is a userdata `{ instance, drop function, value }`. One metatable serves all types whose values need no
 //! metamethod but `__gc`: it calls the drop function. A value that needs no drop needs no metatable.
+//! What a closure captures may have its cell [in the closure](super::inline).
 
 use std::mem;
 use std::os::raw::{c_int, c_void};
@@ -26,6 +27,9 @@ struct Header {
     /// Drops the value of the cell at the given userdata, once.
     drop: Option<unsafe fn(*mut c_void)>,
 }
+
+/// How far into a cell its value lies, if it wants no more than the usual alignment.
+pub(super) const HEADER: usize = mem::size_of::<Header>();
 
 /// Pushes a userdata that owns `value`, with the metatable in `metatable`. If there is no memory, `value` is dropped.
 ///
@@ -181,7 +185,7 @@ pub(super) unsafe fn push_raising<T>(
 
 /// How large the cell of a `T` is.
 const fn size<T>() -> usize {
-    mem::size_of::<Header>() + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN)
+    HEADER + mem::size_of::<T>() + mem::align_of::<T>().saturating_sub(ALIGN)
 }
 
 /// Makes a cell out of the memory at `userdata`.
@@ -210,7 +214,7 @@ unsafe fn drop_value<T>(userdata: *mut c_void) {
 pub(crate) unsafe fn value<T>(userdata: *mut c_void) -> *mut T {
     // SAFETY: `new` has made room for this.
     unsafe {
-        let after = (userdata as *mut u8).add(mem::size_of::<Header>());
+        let after = (userdata as *mut u8).add(HEADER);
         if mem::align_of::<T>() <= ALIGN {
             after as *mut T
         } else {

@@ -8,6 +8,8 @@ pub(crate) mod callback;
 pub(crate) mod cell;
 mod chain;
 pub(crate) mod failure;
+#[cfg(lua_ge_52)]
+mod inline;
 #[cfg(waits_in_lua)]
 pub(crate) mod lua_side;
 pub(crate) mod pinned;
@@ -30,6 +32,9 @@ pub(crate) struct Internals {
     #[cfg(not(light_functions))]
     runner: Cell<Option<Slot>>,
     cell: Cell<Option<Slot>>,
+    /// Whether cells may lie [in closures](inline).
+    #[cfg(lua_ge_52)]
+    inline: Cell<bool>,
     failure: Cell<Option<Slot>>,
     failure_metatable: Cell<*const c_void>,
     /// A failure on its way: see [`failure::raise`].
@@ -46,6 +51,8 @@ impl Internals {
             #[cfg(not(light_functions))]
             runner: Cell::new(None),
             cell: Cell::new(None),
+            #[cfg(lua_ge_52)]
+            inline: Cell::new(false),
             failure: Cell::new(None),
             failure_metatable: Cell::new(ptr::null()),
             #[cfg(raising_finalizers)]
@@ -87,6 +94,8 @@ impl Internals {
             self.failure_metatable.set(engine::lua_topointer(state, -1));
             self.failure.set(Some(inner.slots.take(state)?));
             self.cell.set(Some(inner.slots.take(state)?));
+            #[cfg(lua_ge_52)]
+            self.inline.set(inline::is_possible(state)?);
             #[cfg(not(light_functions))]
             {
                 pinned::push_handler(state);
@@ -451,7 +460,8 @@ pub(crate) unsafe fn new_thread(
 
 /// Pushes a C closure over a cell that owns `value`. If there is no memory, `value` is dropped.
 ///
-/// A value that [is nothing](is_nothing) needs no cell: the upvalue then is the address of the instance.
+/// A value that [is nothing](is_nothing) needs no cell: the upvalue then is the address of the instance. The cell of a value
+/// that [fits in](inline::fits) lies in the closure itself.
 ///
 /// # Safety
 ///
@@ -462,14 +472,56 @@ pub(crate) unsafe fn new_closure<T>(
     function: engine::lua_CFunction,
     value: T,
 ) -> Result<()> {
-    // SAFETY: as in `new_userdata`; an error leaves the cell to the collector.
+    // SAFETY: passed on.
     unsafe {
         if is_nothing::<T>() {
             std::mem::forget(value);
             engine::lua_pushlightuserdata(state, inner as *const LuaInner as *mut c_void);
-        } else {
-            cell::push_plain(inner, state, value)?;
+            return close_over(inner, state, function);
         }
+        new_cell_closure(inner, state, function, value)?;
+    }
+    Ok(())
+}
+
+/// As [`new_closure`], for a value that is not nothing. Returns the cell.
+///
+/// # Safety
+///
+/// As [`new_closure`].
+#[inline]
+pub(crate) unsafe fn new_cell_closure<T>(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    function: engine::lua_CFunction,
+    value: T,
+) -> Result<*mut c_void> {
+    // SAFETY: passed on; an error leaves the cell to the collector.
+    unsafe {
+        #[cfg(lua_ge_52)]
+        if inline::fits::<T>() && inner.internals.inline.get() {
+            return inline::new_closure(inner, state, function, value);
+        }
+        cell::push_plain(inner, state, value)?;
+        let cell = engine::lua_touserdata(state, -1);
+        close_over(inner, state, function)?;
+        Ok(cell)
+    }
+}
+
+/// Makes a C closure of the value on top, which is popped in any case.
+///
+/// # Safety
+///
+/// As [`new_userdata`].
+#[inline(always)]
+unsafe fn close_over(
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    function: engine::lua_CFunction,
+) -> Result<()> {
+    // SAFETY: as in `new_userdata`.
+    unsafe {
         if inner.infallible_creation() {
             let memory = &inner.memory;
             memory.unfailing(|| engine::lua_pushcclosure(state, function, 1));

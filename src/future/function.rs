@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::marker::PhantomData;
 
-use super::{task, AsyncThread, LocalBoxFuture};
+use super::thread::Call;
+use super::{task, LocalBoxFuture};
 use crate::error::Result;
 use crate::function::Function;
 use crate::handle::proxy::Ref;
@@ -105,8 +106,7 @@ impl<'lua> Function<'lua> {
         A: IntoLuaMulti<'lua>,
         R: FromLuaMulti<'lua> + 'lua,
     {
-        let call = AsyncThread::call(self, args);
-        async move { call?.await }
+        Call::<R>::new(self, args)
     }
 
     /// As [`Function::wrap`], for a function or closure that returns a future: see [`Lua::create_async_function`].
@@ -145,8 +145,8 @@ where
     A: IntoLuaMulti<'lua>,
     R: FromLuaMulti<'lua> + 'lua,
 {
-    match function.and_then(|function| AsyncThread::call(&function, args)) {
-        Ok(call) => Box::pin(call),
+    match function {
+        Ok(function) => Box::pin(Call::new(&function, args)),
         Err(error) => Box::pin(std::future::ready(Err(error))),
     }
 }

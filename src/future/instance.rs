@@ -36,8 +36,8 @@ pub(crate) struct Futures {
     /// The cells of coroutines that wait: see [`Park`].
     #[cfg(yields_hide)]
     pub(super) parked: RefCell<rustc_hash::FxHashMap<*mut engine::lua_State, *const Park>>,
-    pub(super) cells: Pool,
-    pub(super) coroutines: Pool,
+    pub(super) cells: Pool<Park>,
+    pub(super) coroutines: Pool<engine::lua_State>,
 }
 
 impl Default for Futures {
@@ -98,8 +98,8 @@ impl Futures {
 
     /// Forgets all slots: the VM is gone.
     pub(crate) fn clear(&self) {
-        self.coroutines.slots.take();
-        self.cells.slots.take();
+        self.coroutines.values.take();
+        self.cells.values.take();
     }
 
     pub(crate) fn add_owner(&self) {
@@ -201,31 +201,34 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Slots of values to be used again. The pool owns a count of each.
-pub(super) struct Pool {
-    slots: RefCell<Vec<Slot>>,
+/// Values to be used again: the slot of each, of which the pool owns a count, and where the value is.
+pub(super) struct Pool<T> {
+    values: RefCell<Vec<(Slot, *mut T)>>,
     size: Cell<usize>,
 }
 
-impl Default for Pool {
+impl<T> Default for Pool<T> {
     fn default() -> Self {
         Pool {
-            slots: RefCell::default(),
+            values: RefCell::default(),
             size: Cell::new(KEPT),
         }
     }
 }
 
-impl Pool {
+impl<T> Pool<T> {
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.slots.borrow().len() >= self.size.get()
+        self.values.borrow().len() >= self.size.get()
     }
 
-    pub(super) fn put(&self, slot: Slot) {
-        self.slots.borrow_mut().push(slot);
+    #[inline]
+    pub(super) fn put(&self, slot: Slot, value: *mut T) {
+        self.values.borrow_mut().push((slot, value));
     }
 
-    pub(super) fn take(&self) -> Option<Slot> {
-        self.slots.borrow_mut().pop()
+    #[inline]
+    pub(super) fn take(&self) -> Option<(Slot, *mut T)> {
+        self.values.borrow_mut().pop()
     }
 }

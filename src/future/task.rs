@@ -338,15 +338,18 @@ unsafe fn park<'lua>(
             true => Some(Kept::new(inner, state)?),
             false => None,
         };
+        // All else that may lie there are arguments, which have been converted.
+        engine::lua_settop(state, borrows as c_int);
         let park = push_cell(inner, state)?;
-        #[cfg(lua_ge_53)]
         if borrows {
-            engine::lua_pushvalue(state, 1);
-            engine::lua_setiuservalue(state, -2, 1);
-            (*park).borrows.set(true);
+            #[cfg(lua_ge_53)]
+            {
+                engine::lua_pushvalue(state, 1);
+                engine::lua_setiuservalue(state, -2, 1);
+                (*park).borrows.set(true);
+            }
+            engine::lua_replace(state, 1);
         }
-        engine::lua_rotate(state, 1, 1);
-        engine::lua_settop(state, 1);
         let task = std::mem::transmute::<Pin<Box<dyn Advance<'lua> + '_>>, AnyTask>(task);
         (*park).waiting.set(Some(Waiting::new(
             task,
@@ -397,20 +400,19 @@ impl Drop for Kept {
 }
 
 /// What the cell at `userdata` holds: in a box, so that it stays where it is when the cell goes.
-unsafe fn park_in(userdata: *mut c_void) -> *const Park {
+unsafe fn park_in(userdata: *mut c_void) -> *mut Park {
     // SAFETY: the caller has made sure that it is such a cell.
-    unsafe { &**cell::value::<Box<Park>>(userdata) }
+    unsafe { &raw mut **cell::value::<Box<Park>>(userdata) }
 }
 
 /// Pushes a cell without a future.
-unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*const Park> {
+unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*mut Park> {
     let futures = &inner.futures;
     // SAFETY: the pool owns a count of the slot. The metatable is that of cells, and holds their `__gc`.
     unsafe {
-        if let Some(slot) = futures.cells.take() {
-            inner.slots.push(slot, state);
-            inner.slots.release(slot);
-            return Ok(park_in(engine::lua_touserdata(state, -1)));
+        if let Some((slot, park)) = futures.cells.take() {
+            inner.slots.give_back(slot, state);
+            return Ok(park);
         }
         let park = Box::new(Park {
             waiting: Cell::new(None),
@@ -431,24 +433,20 @@ unsafe fn push_cell(inner: &LuaInner, state: *mut engine::lua_State) -> Result<*
 }
 
 /// Keeps the cell at index 1, which is empty, for the next future.
-unsafe fn recycle_cell(
-    inner: &LuaInner,
-    state: *mut engine::lua_State,
-    #[cfg_attr(not(lua_ge_53), allow(unused_variables))] park: &Park,
-) {
+unsafe fn recycle_cell(inner: &LuaInner, state: *mut engine::lua_State, park: *mut Park) {
     if inner.futures.cells.is_full() {
         return;
     }
     // SAFETY: what has pushed the results has left room (see `STACK_RESERVE`); `take` pops the cell.
     unsafe {
         #[cfg(lua_ge_53)]
-        if park.borrows.replace(false) {
+        if (*park).borrows.replace(false) {
             engine::lua_pushnil(state);
             engine::lua_setiuservalue(state, 1, 1);
         }
         engine::lua_pushvalue(state, 1);
         if let Ok(slot) = inner.slots.take(state) {
-            inner.futures.cells.put(slot);
+            inner.futures.cells.put(slot, park);
         }
     }
 }
@@ -480,18 +478,22 @@ unsafe fn go_on_with_cell(state: *mut engine::lua_State) -> c_int {
         let park = park_in(userdata);
         let outcome = enter(cell::instance(userdata), state, |lua, _| {
             let _inside = lua.inner().futures.enter();
-            go_on(lua, &*park)
+            go_on(lua, park)
         });
         leave(state, outcome)
     }
 }
 
-unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
+unsafe fn go_on(lua: &Lua, cell: *mut Park) -> Result<c_int> {
     let inner = lua.inner();
+    // SAFETY: the cell is on the stack.
+    let park = unsafe { &*cell };
     #[cfg(yields_hide)]
     park.leave();
     // The function was cut off by `drop_all`.
-    let mut waiting = park.waiting.take().ok_or(Error::LuaDestroyed)?;
+    let Some(mut waiting) = park.waiting.take() else {
+        return Err(Error::LuaDestroyed);
+    };
     if !waiting.is_home() {
         park.waiting.set(Some(waiting));
         #[cfg(yields_hide)]
@@ -505,7 +507,7 @@ unsafe fn go_on(lua: &Lua, park: &Park) -> Result<c_int> {
         Poll::Ready(nresults) => {
             drop(waiting);
             // SAFETY: the cell is at index 1, and empty.
-            unsafe { recycle_cell(inner, inner.state(), park) };
+            unsafe { recycle_cell(inner, inner.state(), cell) };
             Ok(nresults)
         }
         Poll::Pending if inner.futures.nobody_waits() => Err(Error::LuaDestroyed),

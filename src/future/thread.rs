@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem;
 use std::os::raw::c_int;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 
 use futures_util::stream::Stream;
 
@@ -30,16 +31,32 @@ use crate::Lua;
 /// coroutine yields, each time, and then what it returns.
 #[must_use = "a coroutine does nothing unless it is polled"]
 pub struct AsyncThread<'lua, R> {
+    driver: Driver<'lua>,
+    args: Args<'lua>,
+    _results: PhantomData<R>,
+}
+
+/// What a coroutine is still to be given, beside what lies on its stack.
+type Args<'lua> = Option<Box<Result<MultiValue<'lua>>>>;
+
+/// A call of a function in a coroutine of its own, as a future.
+pub(super) struct Call<'lua, R>(Progress<'lua>, PhantomData<fn() -> R>);
+
+enum Progress<'lua> {
+    Running(Driver<'lua>),
+    Failed(Box<Error>),
+    Through,
+}
+
+/// Resumes a coroutine when it is polled.
+struct Driver<'lua> {
     thread: Thread<'lua>,
     /// The state of `thread`, which stays where it is as long as `thread` is kept.
     state: *mut engine::lua_State,
-    /// What the coroutine is still to be given, beside what lies on its stack.
-    args: Option<Box<Result<MultiValue<'lua>>>>,
     /// Nobody else has been given the coroutine: it ends with this, and is used again.
     is_own: bool,
-    /// Counted as a driver.
+    /// Counted among the drivers of [`Futures`](super::instance::Futures).
     is_outside: bool,
-    _results: PhantomData<R>,
 }
 
 /// What a coroutine has done when it comes back.
@@ -88,28 +105,27 @@ impl<'lua> Thread<'lua> {
         let args = lua
             .try_enter()
             .and_then(|_entered| args.into_lua_multi(lua));
-        AsyncThread::new(self, Some(Box::new(args)), false)
-    }
-}
-
-impl<'lua, R> AsyncThread<'lua, R> {
-    fn new(
-        thread: Thread<'lua>,
-        args: Option<Box<Result<MultiValue<'lua>>>>,
-        is_own: bool,
-    ) -> Self {
         AsyncThread {
-            is_outside: thread.0.lua().inner().futures.add_driver(),
-            state: thread.thread(),
-            thread,
-            args,
-            is_own,
+            driver: Driver::new(self.thread(), self, false),
+            args: Some(Box::new(args)),
             _results: PhantomData,
         }
     }
+}
 
-    /// A coroutine of its own that will call `function` with `args`.
-    pub(super) fn call<A>(function: &Function<'lua>, args: A) -> Result<Self>
+impl<'lua> Driver<'lua> {
+    #[inline]
+    fn new(state: *mut engine::lua_State, thread: Thread<'lua>, is_own: bool) -> Self {
+        Driver {
+            is_outside: thread.0.lua().inner().futures.add_driver(),
+            state,
+            thread,
+            is_own,
+        }
+    }
+
+    /// One of a coroutine of its own that will call `function` with `args`.
+    fn call<A>(function: &Function<'lua>, args: A) -> Result<Self>
     where
         A: IntoLuaMulti<'lua>,
     {
@@ -117,13 +133,15 @@ impl<'lua, R> AsyncThread<'lua, R> {
         let entered = lua.try_enter()?;
         let state = entered.state;
         // SAFETY: the arguments are held until they are moved. From `coroutine` on, no other code runs before that, and the
-        // stack of the coroutine is empty.
+        // stack of the coroutine is empty, with the places that Lua gives to any function.
         unsafe {
             let nargs = args.push_into_stack_multi(lua)?;
             let mut held = Held::adopt(state, nargs);
-            let this = AsyncThread::new(coroutine(lua)?, None, true);
+            let this = coroutine(lua)?;
             let thread = this.state;
-            ensure(lua.inner(), thread, nargs + 1)?;
+            if nargs >= engine::LUA_MINSTACK {
+                ensure(lua.inner(), thread, nargs + 1)?;
+            }
             #[cfg(not(waits_in_lua))]
             function.0.push_onto(thread);
             #[cfg(waits_in_lua)]
@@ -140,7 +158,8 @@ impl<'lua, R> AsyncThread<'lua, R> {
     }
 
     /// Resumes the coroutine.
-    fn step(&mut self, cx: &mut Context<'_>) -> Result<Step> {
+    #[inline]
+    fn step(&self, cx: &mut Context<'_>, args: &mut Args<'lua>) -> Result<Step> {
         let lua = self.thread.0.lua();
         let inner = lua.inner();
         let state = inner.try_state()?;
@@ -148,16 +167,12 @@ impl<'lua, R> AsyncThread<'lua, R> {
         // SAFETY: the coroutine can be resumed, and is with as many arguments as lie on its stack. Resuming runs protected,
         // and leaves its results or an error object.
         unsafe {
-            if self.thread.status_of(thread) != ThreadStatus::Resumable {
+            let Some(there) = arguments_on(lua, thread) else {
                 return Err(Error::CoroutineInactive);
-            }
-            let nargs = match self.args.take() {
+            };
+            let nargs = match args.take() {
                 Some(args) => move_args(lua, (*args)?, thread)?,
-                // Not begun: its function and the arguments lie there.
-                None if engine::lua_status(thread) == engine::LUA_OK => {
-                    engine::lua_gettop(thread) - 1
-                }
-                None => 0,
+                None => there,
             };
             let _lent = inner.futures.lend(cx.waker());
             let mut nresults = 0;
@@ -180,6 +195,63 @@ impl<'lua, R> AsyncThread<'lua, R> {
             }
         }
     }
+
+    /// Resumes the coroutine for the sake of what it returns.
+    #[inline]
+    fn poll<R>(&mut self, cx: &mut Context<'_>, args: &mut Args<'lua>) -> Poll<Result<R>>
+    where
+        R: FromLuaMulti<'lua>,
+    {
+        match self.step(cx, args)? {
+            Step::Pending => Poll::Pending,
+            Step::Returned(n) => Poll::Ready(self.convert(n)),
+            Step::Yielded(n) => {
+                // SAFETY: they are on top of the coroutine.
+                unsafe { engine::lua_pop(self.state, n) };
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The `n` values on top of the coroutine, converted. If it is our own, these are what it has returned.
+    #[inline]
+    fn convert<R>(&mut self, n: c_int) -> Result<R>
+    where
+        R: FromLuaMulti<'lua>,
+    {
+        let lua = self.thread.0.lua();
+        // SAFETY: they are moved to the running state, and held there.
+        unsafe {
+            let n = take_results(lua, self.state, n, wanted::<R>())?;
+            let _held = Held::adopt(lua.state(), n);
+            if mem::take(&mut self.is_own) {
+                self.keep();
+            }
+            R::from_stack_multi(n, lua)
+        }
+    }
+}
+
+/// How many values on `thread` are arguments, if it can be resumed.
+///
+/// # Safety
+///
+/// `thread` is a coroutine of the instance, which is open.
+#[inline]
+unsafe fn arguments_on(lua: &Lua, thread: *mut engine::lua_State) -> Option<c_int> {
+    // SAFETY: plain reads.
+    unsafe {
+        match engine::lua_status(thread) {
+            engine::LUA_YIELD => Some(0),
+            engine::LUA_OK => {
+                // Not begun: its function and the arguments lie there.
+                let height = engine::lua_gettop(thread);
+                (height > 0 && !is_active(lua, thread)).then(|| height - 1)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Moves `args` onto the stack of `thread` and returns how many.
@@ -200,21 +272,24 @@ unsafe fn move_args(lua: &Lua, args: MultiValue, thread: *mut engine::lua_State)
     }
 }
 
-/// A coroutine with an empty stack: one that has finished, or a new one.
-fn coroutine(lua: &Lua) -> Result<Thread<'_>> {
+/// A coroutine of its own with an empty stack: one that has finished, or a new one.
+#[inline]
+fn coroutine(lua: &Lua) -> Result<Driver<'_>> {
     let inner = lua.inner();
-    // SAFETY: the pool owns a count of the slot, which the proxy takes over; `pop` takes the new thread.
+    // SAFETY: the pool owns a count of the slot, which the proxy takes over, and so the state is there; `pop` takes the new
+    // thread.
     unsafe {
-        while let Some(slot) = inner.futures.coroutines.take() {
+        while let Some((slot, state)) = inner.futures.coroutines.take() {
             let thread = Thread(Ref::adopt(lua, slot));
-            if is_blank(lua, thread.thread()) {
+            // While it ran, Lua may have got hold of it.
+            if is_blank(lua, state) {
                 #[cfg(feature = "luau")]
-                crate::luau::sandbox::inherit_globals(lua, thread.thread())?;
-                return Ok(thread);
+                crate::luau::sandbox::inherit_globals(lua, state)?;
+                return Ok(Driver::new(state, thread, true));
             }
         }
-        new_thread(inner, inner.state())?;
-        Ref::pop(lua).map(Thread)
+        let state = new_thread(inner, inner.state())?;
+        Ok(Driver::new(state, Thread(Ref::pop(lua)?), true))
     }
 }
 
@@ -228,14 +303,15 @@ unsafe fn is_blank(lua: &Lua, thread: *mut engine::lua_State) -> bool {
     }
 }
 
-impl<R> AsyncThread<'_, R> {
+impl Driver<'_> {
     /// Ends the coroutine, and keeps it for the next call.
+    #[cold]
     fn retire(&self) {
         let lua = self.thread.0.lua();
         let inner = lua.inner();
         let state = inner.state();
         let thread = self.state;
-        // SAFETY: nothing runs on `thread` (`is_active`). The pool gets a count of its own.
+        // SAFETY: nothing runs on `thread` (`is_active`).
         unsafe {
             if !is_blank(lua, thread) {
                 if is_active(lua, thread) {
@@ -246,11 +322,20 @@ impl<R> AsyncThread<'_, R> {
                     return;
                 }
             }
-            if !inner.futures.coroutines.is_full() {
-                let slot = self.thread.0.slot();
-                inner.slots.retain(slot);
-                inner.futures.coroutines.put(slot);
-            }
+        }
+        self.keep();
+    }
+
+    /// Keeps the coroutine, which has ended, for the next call.
+    #[inline]
+    fn keep(&self) {
+        let inner = self.thread.0.lua().inner();
+        let coroutines = &inner.futures.coroutines;
+        if !coroutines.is_full() {
+            // The pool gets a count of its own.
+            let slot = self.thread.0.slot();
+            inner.slots.retain(slot);
+            coroutines.put(slot, self.state);
         }
     }
 }
@@ -271,7 +356,8 @@ unsafe fn reopen(thread: *mut engine::lua_State, from: *mut engine::lua_State) -
     }
 }
 
-impl<R> Drop for AsyncThread<'_, R> {
+impl Drop for Driver<'_> {
+    #[inline]
     fn drop(&mut self) {
         let inner = self.thread.0.lua().inner();
         if inner.state_or_null().is_null() {
@@ -282,22 +368,6 @@ impl<R> Drop for AsyncThread<'_, R> {
         }
         if self.is_outside {
             inner.futures.driver_gone(inner);
-        }
-    }
-}
-
-impl<'lua, R> AsyncThread<'lua, R>
-where
-    R: FromLuaMulti<'lua>,
-{
-    /// The `n` values on top of the coroutine, converted.
-    fn convert(&self, n: c_int) -> Result<R> {
-        let lua = self.thread.0.lua();
-        // SAFETY: they are moved to the running state, and held there.
-        unsafe {
-            let n = take_results(lua, self.state, n, wanted::<R>())?;
-            let _held = Held::adopt(lua.state(), n);
-            R::from_stack_multi(n, lua)
         }
     }
 }
@@ -318,16 +388,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.unpin();
-        match this.step(cx)? {
-            Step::Pending => Poll::Pending,
-            Step::Returned(n) => Poll::Ready(this.convert(n)),
-            Step::Yielded(n) => {
-                // SAFETY: they are on top of the coroutine.
-                unsafe { engine::lua_pop(this.state, n) };
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        }
+        this.driver.poll(cx, &mut this.args)
     }
 }
 
@@ -339,15 +400,50 @@ where
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.unpin();
-        if this.thread.0.lua().inner().state_or_null().is_null()
-            || this.thread.status() != ThreadStatus::Resumable
+        let driver = &mut this.driver;
+        if driver.thread.0.lua().inner().state_or_null().is_null()
+            || driver.thread.status() != ThreadStatus::Resumable
         {
             return Poll::Ready(None);
         }
-        match this.step(cx) {
+        match driver.step(cx, &mut this.args) {
             Ok(Step::Pending) => Poll::Pending,
-            Ok(Step::Yielded(n) | Step::Returned(n)) => Poll::Ready(Some(this.convert(n))),
+            Ok(Step::Yielded(n) | Step::Returned(n)) => Poll::Ready(Some(driver.convert(n))),
             Err(error) => Poll::Ready(Some(Err(error))),
+        }
+    }
+}
+
+impl<'lua, R> Call<'lua, R> {
+    /// One of `function` with `args`, which are converted at once.
+    pub(super) fn new<A>(function: &Function<'lua>, args: A) -> Self
+    where
+        A: IntoLuaMulti<'lua>,
+    {
+        let progress = match Driver::call(function, args) {
+            Ok(driver) => Progress::Running(driver),
+            Err(error) => Progress::Failed(Box::new(error)),
+        };
+        Call(progress, PhantomData)
+    }
+}
+
+impl<'lua, R> Future for Call<'lua, R>
+where
+    R: FromLuaMulti<'lua>,
+{
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Progress::Running(driver) = &mut self.0 {
+            let result = ready!(driver.poll(cx, &mut None));
+            // Now, and not when the future is dropped: the coroutine is through.
+            self.0 = Progress::Through;
+            return Poll::Ready(result);
+        }
+        match mem::replace(&mut self.0, Progress::Through) {
+            Progress::Failed(error) => Poll::Ready(Err(*error)),
+            _ => panic!("a call was polled after it was ready"),
         }
     }
 }

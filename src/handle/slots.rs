@@ -153,7 +153,7 @@ impl Slots {
     /// # Safety
     ///
     /// `state` is a running state of this instance with a value on top.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn take(&self, state: *mut engine::lua_State) -> Result<Slot> {
         let slot = self.len.get();
         if slot < self.room.get() && self.holes.get() <= TOLERATED + slot / 2 {
@@ -196,6 +196,7 @@ impl Slots {
     }
 
     /// As [`Slots::take`], from the free list if there is anything on it.
+    #[inline(never)]
     unsafe fn take_hole(&self, state: *mut engine::lua_State) -> Result<Slot> {
         let slot = self.free.get();
         if slot == NONE {
@@ -236,6 +237,26 @@ impl Slots {
         let (thread, index) = self.place(slot.number());
         // SAFETY: S1, S3.
         unsafe { engine::push_from(thread, index, state) }
+    }
+
+    /// Pushes the value of `slot` onto `state` and takes back one count.
+    ///
+    /// # Safety
+    ///
+    /// As [`Slots::push`] and [`Slots::release`].
+    #[cfg(feature = "async")]
+    #[inline]
+    pub(crate) unsafe fn give_back(&self, slot: Slot, state: *mut engine::lua_State) {
+        let number = slot.number();
+        // SAFETY: passed on. The last value of a thread may move instead, and its place goes with it (S1).
+        unsafe {
+            if !engine::WHOLE_THREADS && number + 1 == self.len.get() && self.count(number) == 1 {
+                self.len.set(number);
+                return engine::lua_xmove(self.place(number).0, state, 1);
+            }
+            self.push(slot, state);
+            self.release(slot);
+        }
     }
 
     /// Pushes the value of `slot` onto the reference thread `to`, as [`Slots::push`] otherwise.
@@ -585,6 +606,31 @@ mod tests {
         assert_eq!(slots.in_use(), in_use);
         let slot = take(&lua, 2).unwrap();
         assert_eq!(read(&lua, slot), 2);
+    }
+
+    #[test]
+    #[cfg(feature = "async")]
+    fn what_is_given_back_leaves_its_slot_with_the_last_count() {
+        let lua = Lua::new();
+        let slots = &lua.inner().slots;
+        let (before, in_use) = (slots.len.get(), slots.in_use());
+        let [a, b, c] = [1, 2, 3].map(|n| take(&lua, n).unwrap());
+        slots.retain(c);
+        for (slot, value) in [(c, 3), (a, 1), (c, 3), (b, 2)] {
+            // SAFETY: there is a count for each, and room.
+            let given = unsafe {
+                slots.give_back(slot, lua.state());
+                let given = engine::lua_tointeger(lua.state(), -1);
+                engine::lua_pop(lua.state(), 1);
+                given
+            };
+            assert_eq!(given, value);
+        }
+        assert_eq!(slots.in_use(), in_use);
+        // The last two slots, `c` first, have been cut off.
+        if !engine::WHOLE_THREADS {
+            assert_eq!(slots.len.get(), before + 1);
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::engine;
 /// The alignment that Lua counts on.
 const ALIGN: usize = engine::SYS_MIN_ALIGN;
 
+/// A block is at least this large: one that is smaller than its alignment is not what `malloc` is made for.
+const LEAST: usize = ALIGN;
+
 /// A size above this makes no layout.
 const MOST: usize = isize::MAX as usize - ALIGN;
 
@@ -162,14 +165,17 @@ impl Memory {
         self.refuse_next.set(true);
     }
 
-    /// The system has no block of `size` bytes.
+    /// The system has no block of `size` bytes, which are counted in place of `osize`.
+    //
+    // With an ABI that lets no panic out, so that the allocator has none to stop.
     #[cold]
     #[inline(never)]
-    fn refused(&self, size: usize) {
+    extern "C" fn refused(&self, osize: usize, size: usize) {
         if self.unfailing.get() {
             // SAFETY: an allocation of this size was tried.
             alloc::handle_alloc_error(unsafe { layout(size) });
         }
+        self.used.set(self.used.get() - size + osize);
     }
 
     /// From here on no memory of this VM is freed.
@@ -238,8 +244,7 @@ impl Memory {
         // SAFETY: `count` has checked the size.
         let new = unsafe { alloc::alloc(layout(size)) };
         if new.is_null() {
-            self.refused(size);
-            self.used.set(self.used.get() - size);
+            self.refused(0, size);
         }
         new
     }
@@ -273,12 +278,11 @@ impl Memory {
                 }
                 new
             } else {
-                alloc::realloc(block, layout(osize), nsize)
+                alloc::realloc(block, layout(osize), nsize.max(LEAST))
             }
         };
         if new.is_null() {
-            self.refused(nsize);
-            self.used.set(self.used.get() - nsize + osize);
+            self.refused(osize, nsize);
         }
         new
     }
@@ -290,5 +294,5 @@ impl Memory {
 #[inline(always)]
 unsafe fn layout(size: usize) -> Layout {
     // SAFETY: the alignment is a power of two, and the caller knows the size.
-    unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
+    unsafe { Layout::from_size_align_unchecked(size.max(LEAST), ALIGN) }
 }
