@@ -323,7 +323,7 @@ pub(crate) unsafe fn drop_unused<T>(inner: &LuaInner, state: *mut engine::lua_St
     drop(value)
 }
 
-/// Up to this size an allocation of our own allocator is taken not to fail ([`LuaInner::infallible_memory`]).
+/// Up to this size an allocation of our own allocator is taken not to fail ([`LuaInner::infallible_writes`]).
 pub(crate) const SMALL: usize = 64 * 1024;
 
 /// Pushes a Lua string.

@@ -181,10 +181,10 @@ impl Slots {
     pub(super) unsafe fn take_block(&self, state: *mut engine::lua_State, n: u32) -> Result<Slot> {
         // SAFETY: passed on; `grow` makes room for `START` slots at the least.
         unsafe { self.grow(state)? };
-        // The first thread is used from its floor on.
         let first = self.len.get();
-        let n = n.max(engine::FLOOR);
         debug_assert!(first == 0 && n < START);
+        // The first thread is used from its floor on.
+        let n = n.clamp(engine::FLOOR, START - 1);
         self.len.set(first + n);
         for slot in first..first + n {
             self.set_count(slot, 1);

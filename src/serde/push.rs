@@ -132,7 +132,7 @@ impl Job<'_> {
     unsafe fn set(&self, table: c_int) -> Result<()> {
         // SAFETY: with memory to be had and a valid key, a raw write does not raise. Else passed on.
         unsafe {
-            if self.inner.infallible_memory() {
+            if self.inner.infallible_writes() {
                 let memory = &self.inner.memory;
                 memory.unfailing(|| engine::lua_rawset(self.state, table));
                 return Ok(());
@@ -161,7 +161,7 @@ impl Job<'_> {
     unsafe fn set_index(&self, table: c_int, i: Integer) -> Result<()> {
         // SAFETY: with memory to be had, a raw write does not raise. Else passed on.
         unsafe {
-            if self.inner.infallible_memory() {
+            if self.inner.infallible_writes() {
                 let memory = &self.inner.memory;
                 memory.unfailing(|| engine::lua_rawseti(self.state, table, i));
                 return Ok(());

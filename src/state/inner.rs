@@ -338,22 +338,22 @@ impl LuaInner {
         self.finalizing.set(self.finalizing.get() - 1);
     }
 
-    /// Whether small allocations inside Lua can be taken not to fail.
+    /// Whether what needs a little memory inside Lua and does not run the collector, such as a raw write with a valid key, can
+    /// be taken not to fail. For what makes an object there is [`infallible_creation`](LuaInner::infallible_creation).
     ///
     /// True while the allocator is our own, no memory limit is set, and no table can be so large that Lua would not let it
     /// grow: that takes 64 million fields, of 16 bytes at the least ([`VAST`]). What is not protected for that reason is called by
-    /// [`Memory::unfailing`]. It must not be anything that runs the collector; for that there is
-    /// [`infallible_creation`](LuaInner::infallible_creation).
+    /// [`Memory::unfailing`].
     #[inline(always)]
-    pub(crate) fn infallible_memory(&self) -> bool {
+    pub(crate) fn infallible_writes(&self) -> bool {
         self.memory.used() < self.infallible_below.get()
     }
 
-    /// As [`infallible_memory`](LuaInner::infallible_memory), for what makes an object, and so may run the collector: nowhere
-    /// where an error in a finalizer comes out of that.
+    /// As [`infallible_writes`](LuaInner::infallible_writes), for what may run the collector: never where an error in a finalizer
+    /// comes out of that.
     #[inline(always)]
     pub(crate) fn infallible_creation(&self) -> bool {
-        !engine::FINALIZERS_RAISE && self.infallible_memory()
+        !engine::FINALIZERS_RAISE && self.infallible_writes()
     }
 
     pub(crate) fn set_infallible_memory(&self, on: bool) {

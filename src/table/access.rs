@@ -204,7 +204,7 @@ pub(super) unsafe fn raw_set(
     // SAFETY: with memory to be had and a valid key, a raw write does not raise.
     unsafe {
         check_writable(state, -3)?;
-        if inner.infallible_memory() && is_valid_key(state, -2) {
+        if inner.infallible_writes() && is_valid_key(state, -2) {
             inner.memory.unfailing(|| engine::lua_rawset(state, -3));
             held.release(2);
             return Ok(());
@@ -231,7 +231,7 @@ pub(super) unsafe fn raw_set_index(
     // SAFETY: with memory to be had, a raw write does not raise.
     unsafe {
         check_writable(state, -2)?;
-        if inner.infallible_memory() {
+        if inner.infallible_writes() {
             inner.memory.unfailing(|| engine::lua_rawseti(state, -2, i));
             held.release(1);
             return Ok(());
@@ -319,7 +319,7 @@ where
     F: FnOnce(*mut engine::lua_State) -> R + Copy,
     R: Copy,
 {
-    if inner.infallible_memory() {
+    if inner.infallible_writes() {
         return Ok(inner.memory.unfailing(|| body(state)));
     }
     // SAFETY: passed on.

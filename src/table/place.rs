@@ -202,7 +202,7 @@ impl<'lua> Table<'lua> {
     unsafe fn is_plain(&self, thread: *mut engine::lua_State, place: c_int, raw: bool) -> bool {
         // SAFETY: see the module's documentation.
         unsafe {
-            self.inner().infallible_memory()
+            self.inner().infallible_writes()
                 && access::is_writable(thread, place)
                 && (raw
                     || engine::lua_getmetatable(thread, place) == 0

@@ -303,7 +303,7 @@ unsafe fn raw_set(
     unsafe {
         push_bytes(inner, state, name.as_bytes())?;
         engine::lua_insert(state, -2);
-        if inner.infallible_memory() {
+        if inner.infallible_writes() {
             inner.memory.unfailing(|| engine::lua_rawset(state, table));
             return Ok(());
         }

@@ -46,7 +46,7 @@ impl<'lua> Builder<'lua> {
         unsafe {
             value.push_into_stack(lua)?;
             self.held.add(1);
-            if lua.inner().infallible_memory() {
+            if lua.inner().infallible_writes() {
                 let memory = &lua.inner().memory;
                 memory.unfailing(|| engine::lua_rawseti(state, -2, index));
                 self.held.release(1);
@@ -67,7 +67,7 @@ impl<'lua> Builder<'lua> {
             self.held.add(1);
             value.push_into_stack(lua)?;
             self.held.add(1);
-            if lua.inner().infallible_memory() && is_key(state, -2) {
+            if lua.inner().infallible_writes() && is_key(state, -2) {
                 let memory = &lua.inner().memory;
                 memory.unfailing(|| engine::lua_rawset(state, -3));
                 self.held.release(2);
