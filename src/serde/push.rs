@@ -74,7 +74,7 @@ pub(super) struct Job<'a> {
 
 impl Job<'_> {
     /// P1.
-    #[inline(always)]
+    #[inline]
     fn check(&self) -> Result<()> {
         if self.inner.frame() == self.frame {
             return Ok(());
@@ -87,7 +87,7 @@ impl Job<'_> {
     /// # Safety
     ///
     /// P1 was looked at, and the stack has the height `base`.
-    #[inline(always)]
+    #[inline]
     unsafe fn new_table(&self, base: c_int, list: usize, fields: usize) -> Result<c_int> {
         let room = |n: usize| n.min(MAX_ROOM) as c_int;
         // SAFETY: the state is the running one, and the call the same as ever (P1).
@@ -104,7 +104,7 @@ impl Job<'_> {
     /// # Safety
     ///
     /// P1 was looked at, and there is room.
-    #[inline(always)]
+    #[inline]
     unsafe fn push_name(&self, name: &'static str) -> Result<()> {
         let LuaInner { keys, slots, .. } = self.inner;
         // SAFETY: passed on. The slot that was found belongs to the instance.
@@ -118,7 +118,7 @@ impl Job<'_> {
     }
 
     /// A serializer for a value that comes on top of `base` others.
-    #[inline(always)]
+    #[inline]
     fn push_at(&self, base: c_int) -> Push<'_> {
         Push { job: self, base }
     }
@@ -128,7 +128,7 @@ impl Job<'_> {
     /// # Safety
     ///
     /// There are a table, and a key that is neither nil nor NaN with a value on top.
-    #[inline(always)]
+    #[inline]
     unsafe fn set(&self, table: c_int) -> Result<()> {
         // SAFETY: with memory to be had and a valid key, a raw write does not raise. Else passed on.
         unsafe {
@@ -157,7 +157,7 @@ impl Job<'_> {
     /// # Safety
     ///
     /// There are a table, and a value on top.
-    #[inline(always)]
+    #[inline]
     unsafe fn set_index(&self, table: c_int, i: Integer) -> Result<()> {
         // SAFETY: with memory to be had, a raw write does not raise. Else passed on.
         unsafe {
@@ -199,7 +199,7 @@ pub(super) struct Push<'j> {
 
 impl<'j> Push<'j> {
     /// P1, P2.
-    #[inline(always)]
+    #[inline]
     fn begin(self) -> Result<&'j Job<'j>> {
         self.job.check()?;
         // SAFETY: a plain read.
@@ -212,7 +212,7 @@ impl<'j> Push<'j> {
     /// # Safety
     ///
     /// `push` pushes one value, cannot raise and runs no other code.
-    #[inline(always)]
+    #[inline]
     unsafe fn plain(self, push: impl FnOnce(*mut engine::lua_State)) -> Result<Pushed> {
         push(self.begin()?.state);
         Ok(Pushed(()))
@@ -248,7 +248,7 @@ impl<'j> Push<'j> {
         }
     }
 
-    #[inline(always)]
+    #[inline]
     fn fields(self, list: usize, fields: usize) -> Result<Fields<'j>> {
         let base = self.base;
         let job = self.begin()?;
@@ -444,7 +444,7 @@ impl<'j> ser::Serializer for Push<'j> {
         self.fields(0, len.unwrap_or(0))
     }
 
-    #[inline(always)]
+    #[inline]
     fn serialize_struct(self, name: &'static str, len: usize) -> Result<Fields<'j>> {
         let number = self.job.options.detect_serde_json_arbitrary_precision && name == JSON_NUMBER;
         let mut fields = self.fields(0, len)?;
@@ -502,7 +502,7 @@ struct Step {
 
 impl Step {
     /// The step has popped what it has pushed.
-    #[inline(always)]
+    #[inline]
     fn done(self) {
         std::mem::forget(self);
     }
@@ -518,7 +518,7 @@ impl Drop for Step {
 
 impl<'j> Fields<'j> {
     /// P1, P3.
-    #[inline(always)]
+    #[inline]
     fn step(&self) -> Result<Step> {
         self.job.check()?;
         let state = self.job.state;
@@ -623,7 +623,7 @@ impl<'j> Fields<'j> {
         Ok(())
     }
 
-    #[inline(always)]
+    #[inline]
     fn finish(self) -> Result<Pushed> {
         self.job.push_at(self.table).begin()?;
         match self.kind {

@@ -426,7 +426,7 @@ impl<'w> Place<'w> {
     }
 
     /// Opens the table for reading.
-    #[inline(always)]
+    #[inline]
     pub(super) fn open(self) -> std::result::Result<Open<'w>, Refused> {
         let address = self.address();
         let mut path = self.walk.path.borrow_mut();
@@ -449,7 +449,7 @@ impl<'w> Place<'w> {
     }
 
     /// Makes room for a chunk of fields.
-    #[inline(always)]
+    #[inline]
     unsafe fn make_room(self, height: c_int) -> Result<()> {
         let Walk {
             room, lua, state, ..
@@ -584,7 +584,7 @@ pub(super) struct Items<'w> {
 
 impl<'w> Items<'w> {
     /// The next element, which is valid up to the next call.
-    #[inline(always)]
+    #[inline]
     pub(super) fn next(&mut self) -> std::result::Result<Option<Node<'w>>, Refused> {
         let Place { walk, index } = self.place;
         walk.check(self.height)?;
@@ -666,7 +666,7 @@ impl<'w> Entries<'w> {
     }
 
     /// Goes to the next field; false if there is none.
-    #[inline(always)]
+    #[inline]
     pub(super) fn next(&mut self) -> std::result::Result<bool, Refused> {
         self.place.walk.check(self.height)?;
         loop {
@@ -763,7 +763,7 @@ impl<'w> Entries<'w> {
     /// # Safety
     ///
     /// The stack is the walk's, with room for them and one more value.
-    #[inline(always)]
+    #[inline]
     unsafe fn read_first(&mut self, max: c_int) {
         // SAFETY: passed on; there are no fields yet.
         unsafe {
@@ -777,7 +777,7 @@ impl<'w> Entries<'w> {
     /// # Safety
     ///
     /// As there, with a key on top of the `len` fields that were read: nil, or the last one, which is in the table.
-    #[inline(always)]
+    #[inline]
     unsafe fn read(&mut self, max: c_int) {
         let (state, table) = (self.place.state(), self.place.index);
         let mut len = self.len;
