@@ -11,7 +11,7 @@ use std::ptr::NonNull;
 
 use super::cell;
 use super::chain::shortened;
-use super::traceback::traceback;
+use super::traceback;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::state::LuaInner;
@@ -225,14 +225,19 @@ unsafe fn with_traceback(
     state: *mut engine::lua_State,
     failure: Failure,
 ) -> Failure {
-    match failure {
-        Failure::Error(cause) => Failure::Error(Error::CallbackError {
-            // SAFETY: `state` runs the C function that raises; its stack is empty, or that of a hook, so there is room.
-            traceback: unsafe { traceback(inner, state, state, 0) },
-            cause: shortened(cause),
-        }),
-        panic => panic,
-    }
+    let Failure::Error(cause) = failure else {
+        return failure;
+    };
+    let copy = |text: &[u8]| match std::str::from_utf8(text) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(text).into_owned(),
+    };
+    // SAFETY: `state` runs the C function that raises; its stack is empty, or that of a hook, so there is room.
+    let traceback = unsafe { traceback::with_traceback(inner, state, state, 0, None, copy) };
+    Failure::Error(Error::CallbackError {
+        traceback,
+        cause: shortened(cause),
+    })
 }
 
 /// Pops the error object that a protected call left with `status`.

@@ -12,6 +12,7 @@ pub(crate) mod failure;
 mod inline;
 #[cfg(waits_in_lua)]
 pub(crate) mod lua_side;
+mod names;
 pub(crate) mod pinned;
 pub(crate) mod protect;
 pub(crate) mod traceback;
@@ -40,7 +41,8 @@ pub(crate) struct Internals {
     /// A failure on its way: see [`failure::raise`].
     #[cfg(raising_finalizers)]
     raising: Cell<Option<failure::Failure>>,
-    names: traceback::Names,
+    names: names::Names,
+    buffer: traceback::Buffer,
 }
 
 impl Internals {
@@ -57,7 +59,8 @@ impl Internals {
             failure_metatable: Cell::new(ptr::null()),
             #[cfg(raising_finalizers)]
             raising: Cell::new(None),
-            names: traceback::Names::default(),
+            names: Default::default(),
+            buffer: Default::default(),
         }
     }
 

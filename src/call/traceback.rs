@@ -1,19 +1,15 @@
 //! Tracebacks, as `luaL_traceback` writes them, without its cost.
 //!
-//! `luaL_traceback` looks for the name of a global function by searching all of `package.loaded`, for each level anew.
-//! Here the levels are read first, one pass over `package.loaded` serves them all, and what it found is remembered.
+//! The functions of the levels are read first, so that one search finds the [names] of all that are global; then a line is
+//! written for each level.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::ffi::CStr;
-use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::raw::{c_int, c_void};
-use std::rc::Rc;
-
-use rustc_hash::FxHashMap;
 
 use super::failure::{failure_at, raise_no_memory};
-use super::push_key;
+use super::names::{self, is_field, Name};
 use crate::engine;
 use crate::stack::ensure;
 use crate::state::LuaInner;
@@ -21,8 +17,10 @@ use crate::state::LuaInner;
 /// Levels shown at the top and at the bottom of a deep stack.
 const HEAD: c_int = if cfg!(feature = "lua52") { 11 } else { 10 };
 const TAIL: c_int = 11;
+/// A stack that is deeper by one is shown whole: the line would only take another's place.
+const MOST: c_int = HEAD + TAIL + 1;
 /// Free places that a traceback takes.
-const STACK: c_int = 8;
+const STACK: c_int = 2 + names::STACK;
 
 /// The message handler of protected calls: makes a text with a traceback of an error that is not a failure of ours.
 ///
@@ -73,10 +71,9 @@ unsafe fn describe(state: *mut engine::lua_State, thread: *mut engine::lua_State
         }
         let inner = inner.as_ref();
         let push = || {
-            let (data, len, capacity) = with_message(inner, state, thread, level, message);
-            let pushed = super::push_lasting(inner, state, std::slice::from_raw_parts(data, len));
-            drop(Vec::from_raw_parts(data, len, capacity));
-            pushed
+            with_traceback(inner, state, thread, level, Some(message), |text| {
+                super::push_lasting(inner, state, text)
+            })
         };
         match inner.memory.unlimited(push) {
             Ok(()) => {}
@@ -93,136 +90,187 @@ unsafe fn describe(state: *mut engine::lua_State, thread: *mut engine::lua_State
     }
 }
 
-/// The text of `message` with a traceback of `thread`, as the parts of a vector.
-#[inline(never)]
-unsafe fn with_message(
-    inner: &LuaInner,
-    state: *mut engine::lua_State,
-    thread: *mut engine::lua_State,
-    level: c_int,
-    message: &[u8],
-) -> (*mut u8, usize, usize) {
-    // SAFETY: `describe` has asked for the places.
-    let text = unsafe { write_traceback(inner, state, thread, Some(message), level) };
-    let mut bytes = std::mem::ManuallyDrop::new(text);
-    (bytes.as_mut_ptr(), bytes.len(), bytes.capacity())
+/// Where texts are written, kept for the next one.
+#[derive(Default)]
+pub(super) struct Buffer(Cell<Vec<u8>>);
+
+impl Buffer {
+    /// The size up to which it is kept.
+    const MOST: usize = 4096;
 }
 
-struct Level {
-    debug: engine::lua_Debug,
-    function: *const c_void,
-    global_name: Option<Rc<str>>,
-}
-
-/// The traceback of `thread` from `level` on.
+/// Calls `take` with the traceback of `thread` from `level` on, after `message` if there is one. The bytes are those of Lua,
+/// UTF-8 or not.
 ///
 /// # Safety
 ///
 /// `state` is a running state of the instance with [`STACK`] free places, or with an empty stack; `thread` is the same, or a
-/// coroutine of the same VM. Nothing in here raises.
-pub(crate) unsafe fn traceback(
+/// coroutine of the same VM. Nothing in here raises but `take`.
+#[inline]
+pub(super) unsafe fn with_traceback<R>(
     inner: &LuaInner,
     state: *mut engine::lua_State,
     thread: *mut engine::lua_State,
     level: c_int,
-) -> String {
+    message: Option<&[u8]>,
+    take: impl FnOnce(&[u8]) -> R,
+) -> R {
+    let buffer = &inner.internals.buffer;
+    let mut text = buffer.0.take();
+    text.clear();
+    if let Some(message) = message {
+        put(&mut text, &[message, b"\n"]);
+    }
     // SAFETY: passed on.
-    let text = unsafe { write_traceback(inner, state, thread, None, level) };
-    String::from_utf8(text)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    unsafe { write_traceback(&mut text, inner, state, thread, level) };
+    let result = take(&text);
+    if text.capacity() <= Buffer::MOST {
+        buffer.0.set(text);
+    }
+    result
 }
 
-/// As [`traceback`], after `message` if there is one. The bytes are those of Lua, UTF-8 or not.
-unsafe fn write_traceback(
-    inner: &LuaInner,
-    state: *mut engine::lua_State,
-    thread: *mut engine::lua_State,
-    message: Option<&[u8]>,
-    level: c_int,
-) -> Vec<u8> {
-    /// What a level takes, more or less.
-    const LINE: usize = 64;
-    // SAFETY: passed on.
-    let (levels, skipped) = unsafe {
-        let (mut levels, skipped) = read_levels(inner, state, thread, level);
-        name_globals(inner, state, &mut levels);
-        (levels, skipped)
-    };
-    let message_len = message.map_or(0, <[u8]>::len);
-    let mut text = Vec::with_capacity(message_len + LINE * (levels.len() + 1));
-    if let Some(message) = message {
-        text.extend_from_slice(message);
-        text.push(b'\n');
-    }
-    text.extend_from_slice(b"stack traceback:");
-    for (i, level) in levels.iter().enumerate() {
-        if skipped > 0 && i == HEAD as usize {
-            text.extend_from_slice(b"\n\t...");
-            if cfg!(not(any(feature = "lua52", feature = "lua53"))) {
-                // Lua's text does not count the level in whose place it stands.
-                let _ = write!(text, "\t(skipping {} levels)", skipped - 1);
-            }
-        }
-        write_level(&mut text, level);
-    }
-    text
+/// What is to be known of a level before the functions are named.
+#[derive(Clone, Copy)]
+struct Level {
+    function: *const c_void,
+    number: c_int,
+    is_c: bool,
+    is_tail_call: bool,
 }
 
 /// The levels to show, and how many are left out between the first [`HEAD`] and the rest.
+struct Levels {
+    list: [Level; MOST as usize],
+    len: usize,
+    skipped: c_int,
+}
+
+/// Appends the traceback.
+///
+/// # Safety
+///
+/// As [`with_traceback`].
+unsafe fn write_traceback(
+    text: &mut Vec<u8>,
+    inner: &LuaInner,
+    state: *mut engine::lua_State,
+    thread: *mut engine::lua_State,
+    first: c_int,
+) {
+    // SAFETY: passed on.
+    unsafe {
+        let levels = read_levels(inner, state, thread, first);
+        let list = &levels.list[..levels.len];
+        let functions = list.iter().map(|level| level.function);
+        inner.internals.names.learn(inner, state, functions);
+        put(text, &[b"stack traceback:"]);
+        for (i, level) in list.iter().enumerate() {
+            if levels.skipped > 0 && i == HEAD as usize {
+                write_skipped(text, levels.skipped);
+            }
+            write_level(text, inner, state, thread, level);
+        }
+    }
+}
+
+/// Reads the levels from `first` on.
 unsafe fn read_levels(
     inner: &LuaInner,
     state: *mut engine::lua_State,
     thread: *mut engine::lua_State,
     first: c_int,
-) -> (Vec<Level>, c_int) {
+) -> Levels {
+    const NO_LEVEL: Level = Level {
+        function: std::ptr::null(),
+        number: 0,
+        is_c: false,
+        is_tail_call: false,
+    };
+    let mut levels = Levels {
+        list: [NO_LEVEL; MOST as usize],
+        len: 0,
+        skipped: 0,
+    };
     // Where it takes a call on that thread to make room, there is the place where the error was that ended it.
     let has_room = cfg!(raising_checkstack) && thread != state;
     // SAFETY: passed on.
     if !has_room && unsafe { ensure(inner, thread, 1) }.is_err() {
-        return (Vec::new(), 0);
+        return levels;
     }
     // SAFETY: passed on.
-    let depth = unsafe { depth(thread) };
-    let count = depth - first;
-    let skipped = if count > HEAD + TAIL + 1 {
-        count - HEAD - TAIL
-    } else {
-        0
-    };
-    let mut levels: Vec<Level> = Vec::with_capacity((count - skipped).max(0) as usize);
-    let mut level = first;
-    while level < depth {
-        if skipped > 0 && level == first + HEAD {
-            level += skipped;
+    unsafe {
+        levels.read(thread, first, 0);
+        if levels.len == MOST as usize && exists(thread, first + MOST) {
+            let rest = depth(thread, first + MOST) - TAIL;
+            levels.skipped = rest - first - HEAD;
+            levels.read(thread, rest, HEAD as usize);
         }
-        // SAFETY: an empty record is a valid one. The level exists, so it is filled; "f" pushes the function, which is popped.
-        unsafe {
-            levels.push(Level {
-                debug: MaybeUninit::zeroed().assume_init(),
-                function: std::ptr::null(),
-                global_name: None,
-            });
-            let last = levels.last_mut().expect("one was pushed");
-            engine::lua_getstack(thread, level, &mut last.debug);
-            engine::lua_getinfo(thread, c"Slntf".as_ptr(), &mut last.debug);
-            last.function = engine::lua_topointer(thread, -1);
-            engine::lua_pop(thread, 1);
-        }
-        level += 1;
     }
-    (levels, skipped)
+    levels
 }
 
-/// The number of levels of the stack.
-unsafe fn depth(state: *mut engine::lua_State) -> c_int {
+impl Levels {
+    /// Reads the levels of `thread` from `number` on to the end of the list, from `start` on.
+    ///
+    /// # Safety
+    ///
+    /// `thread` has a free place.
+    unsafe fn read(&mut self, thread: *mut engine::lua_State, number: c_int, start: usize) {
+        self.len = start;
+        for (level, number) in self.list[start..].iter_mut().zip(number..) {
+            // SAFETY: passed on.
+            match unsafe { read_level(thread, number) } {
+                Some(read) => *level = read,
+                None => break,
+            }
+            self.len += 1;
+        }
+    }
+}
+
+/// The level `number` of `thread`, if it exists.
+///
+/// # Safety
+///
+/// `thread` has one free place.
+#[inline(always)]
+unsafe fn read_level(thread: *mut engine::lua_State, number: c_int) -> Option<Level> {
+    // Lua 5.1 has levels of their own for tail calls, which another part tells.
+    let what = if cfg!(lua_ge_52) { c"tf" } else { c"f" };
     let mut debug = MaybeUninit::<engine::lua_Debug>::zeroed();
-    // SAFETY: `lua_getstack` only reads.
-    let mut exists = |level| unsafe { engine::lua_getstack(state, level, debug.as_mut_ptr()) != 0 };
-    // Most stacks are shallow.
-    let (mut low, mut high) = (0, 3);
+    // SAFETY: an empty record is a valid one. If the level exists, "f" pushes the function, which is popped.
+    unsafe {
+        if engine::lua_getstack(thread, number, debug.as_mut_ptr()) == 0 {
+            return None;
+        }
+        engine::lua_getinfo(thread, what.as_ptr(), debug.as_mut_ptr());
+        let level = Level {
+            function: engine::lua_topointer(thread, -1),
+            number,
+            is_c: engine::lua_iscfunction(thread, -1) != 0,
+            is_tail_call: cfg!(lua_ge_52) && engine::is_tail_call(debug.assume_init_ref()),
+        };
+        engine::lua_pop(thread, 1);
+        Some(level)
+    }
+}
+
+/// Whether `thread` has a level `number`.
+unsafe fn exists(thread: *mut engine::lua_State, number: c_int) -> bool {
+    let mut debug = MaybeUninit::<engine::lua_Debug>::zeroed();
+    // SAFETY: only reads.
+    unsafe { engine::lua_getstack(thread, number, debug.as_mut_ptr()) != 0 }
+}
+
+/// The number of levels of the stack, which are more than `low`.
+unsafe fn depth(state: *mut engine::lua_State, mut low: c_int) -> c_int {
+    // SAFETY: passed on.
+    let exists = |level| unsafe { exists(state, level) };
+    let mut high = 2 * low;
     while exists(high) {
         low = high;
-        high *= 4;
+        high *= 2;
     }
     while low < high {
         let middle = (low + high) / 2;
@@ -235,254 +283,151 @@ unsafe fn depth(state: *mut engine::lua_State) -> c_int {
     low
 }
 
-/// Names the levels whose functions are fields of a loaded module.
-///
-/// What has been found out about a function is remembered; a full search is made only if one is new.
-unsafe fn name_globals(inner: &LuaInner, state: *mut engine::lua_State, levels: &mut [Level]) {
-    let names = &inner.internals.names;
-    // SAFETY: raw reads of tables, which are checked to be tables; the key "_LOADED" is a string that exists already as a
-    // key of the registry, so pushing it allocates nothing. `lua_next` gets the keys it returned, and nothing writes between.
-    unsafe {
-        engine::lua_getfield(state, engine::LUA_REGISTRYINDEX, engine::LUA_LOADED_TABLE);
-        if engine::lua_type(state, -1) == engine::LUA_TTABLE {
-            let mut all_known = true;
-            for level in levels.iter_mut() {
-                match names.recall(level.function) {
-                    Some(name) => {
-                        level.global_name =
-                            name.filter(|name| is_field(inner, state, name, level.function))
-                    }
-                    None => all_known = false,
-                }
-            }
-            if !all_known {
-                search_loaded(state, levels);
-                for level in levels.iter() {
-                    names.remember(level.function, level.global_name.clone());
-                }
-            }
-            for level in levels
-                .iter_mut()
-                .filter(|level| level.global_name.is_none())
-            {
-                level.global_name = new_global(inner, state, level);
-            }
-        }
-        engine::lua_pop(state, 1);
-    }
-}
-
-/// Whether the field `name` of the table of loaded modules on top (`module.field`, or `field` of `_G`) is `function`.
+/// Appends the line of `level`. Asks Lua only for what the line takes: that of a C function with a global name takes no more.
 ///
 /// # Safety
 ///
-/// As [`name_globals`].
-unsafe fn is_field(
+/// As [`with_traceback`].
+unsafe fn write_level(
+    text: &mut Vec<u8>,
     inner: &LuaInner,
     state: *mut engine::lua_State,
-    name: &str,
-    function: *const c_void,
-) -> bool {
-    let (module, field) = name.rsplit_once('.').unwrap_or(("_G", name));
-    // SAFETY: passed on. Pushing a string may fail for want of memory, but does not raise.
-    unsafe {
-        if push_key(inner, state, module.as_bytes()).is_err() {
-            return false;
-        }
-        engine::lua_rawget(state, -2);
-        let mut is = false;
-        if engine::lua_type(state, -1) == engine::LUA_TTABLE
-            && push_key(inner, state, field.as_bytes()).is_ok()
-        {
-            engine::lua_rawget(state, -2);
-            is = engine::lua_topointer(state, -1) == function;
-            engine::lua_pop(state, 1);
-        }
-        engine::lua_pop(state, 1);
-        is
-    }
-}
-
-/// The name of a function that was called by a global name, and has become one after it was looked for.
-unsafe fn new_global(
-    inner: &LuaInner,
-    state: *mut engine::lua_State,
+    thread: *mut engine::lua_State,
     level: &Level,
-) -> Option<Rc<str>> {
-    let debug = &level.debug;
-    // SAFETY: as in `write_level`.
+) {
+    let mut debug = MaybeUninit::<engine::lua_Debug>::zeroed();
+    // SAFETY: an empty record is a valid one, and `lua_getinfo` fills it with C strings that live as long as the function, which
+    // is on the stack.
     unsafe {
-        if debug.name.is_null() || CStr::from_ptr(debug.namewhat) != c"global" {
-            return None;
+        let names = &inner.internals.names;
+        let mut global = names.recall(inner, state, level.function);
+        let what = match (level.is_c, NAMES_CALLS || global.is_none()) {
+            (true, true) => c"n",
+            (true, false) => c"",
+            (false, true) => c"Snl",
+            (false, false) => c"Sl",
+        };
+        if !what.is_empty() {
+            // What pushes a name may have run finalizers, and those what they like on another thread.
+            if engine::lua_getstack(thread, level.number, debug.as_mut_ptr()) == 0 {
+                return;
+            }
+            engine::lua_getinfo(thread, what.as_ptr(), debug.as_mut_ptr());
         }
-        let name = CStr::from_ptr(debug.name).to_str().ok()?;
-        is_field(inner, state, name, level.function).then(|| name.into())
+        let debug = debug.assume_init_ref();
+        let call = call_name(debug);
+        if let (None, Some((b"global", name))) = (&global, call) {
+            // It may have become a global one after it was looked for.
+            global =
+                is_field(inner, state, b"_G", name, level.function).then(|| Name::new(b"_G", name));
+        }
+        write_line(text, level, debug, global.as_ref().map(Name::bytes), call);
     }
 }
 
-/// Names of functions as they were found in the loaded modules, `None` for those that were not.
+/// Whether what a caller calls a function comes before a global name, as in Lua 5.2.
+const NAMES_CALLS: bool = cfg!(feature = "lua52");
+
+/// The kind of the name by which a function was called, and that name, if Lua was asked and knows one.
 ///
-/// A name may be out of date and is checked before use. That a function has none is taken as it is, since the mistake is
-/// only one of wording: `upvalue 'f'` in place of `function 'f'`.
-#[derive(Default)]
-pub(super) struct Names(RefCell<FxHashMap<*const c_void, Option<Rc<str>>>>);
-
-impl Names {
-    /// Functions that are remembered at most.
-    const MOST: usize = 1024;
-
-    fn recall(&self, function: *const c_void) -> Option<Option<Rc<str>>> {
-        self.0.borrow().get(&function).cloned()
+/// # Safety
+///
+/// `debug` is all zeros, or filled in.
+unsafe fn call_name(debug: &engine::lua_Debug) -> Option<(&[u8], &[u8])> {
+    if debug.name.is_null() {
+        return None;
     }
-
-    fn remember(&self, function: *const c_void, name: Option<Rc<str>>) {
-        let mut names = self.0.borrow_mut();
-        if names.len() >= Self::MOST {
-            names.clear();
-        }
-        names.insert(function, name);
-    }
+    // SAFETY: where there is a name there are both, as C strings.
+    let (kind, name) = unsafe { (CStr::from_ptr(debug.namewhat), CStr::from_ptr(debug.name)) };
+    (!kind.is_empty()).then(|| (kind.to_bytes(), name.to_bytes()))
 }
 
-/// Looks for the functions of `levels` in the loaded modules, the table of which is on top.
-unsafe fn search_loaded(state: *mut engine::lua_State, levels: &mut [Level]) {
-    // SAFETY: as in `name_globals`.
-    unsafe {
-        engine::lua_pushnil(state);
-        while engine::lua_next(state, -2) != 0 {
-            if engine::lua_type(state, -2) == engine::LUA_TSTRING
-                && engine::lua_type(state, -1) == engine::LUA_TTABLE
-            {
-                name_fields(state, levels);
-            }
-            engine::lua_pop(state, 1);
+/// # Safety
+///
+/// `debug` is filled in, but for a C function.
+unsafe fn write_line(
+    text: &mut Vec<u8>,
+    level: &Level,
+    debug: &engine::lua_Debug,
+    global: Option<&[u8]>,
+    call: Option<(&[u8], &[u8])>,
+) {
+    const TAIL_CALLS: &[u8] = b"\n\t(...tail calls...)";
+    let (mut source, mut what): (&[u8], u8) = (b"[C]", b'C');
+    if !level.is_c {
+        // SAFETY: these are C strings.
+        unsafe {
+            source = CStr::from_ptr(debug.short_src.as_ptr()).to_bytes();
+            what = *debug.what as u8;
         }
     }
-}
-
-/// As [`search_loaded`], for the module on top with its name below.
-unsafe fn name_fields(state: *mut engine::lua_State, levels: &mut [Level]) {
-    // SAFETY: as in `name_globals`.
-    unsafe {
-        engine::lua_pushnil(state);
-        while engine::lua_next(state, -2) != 0 {
-            if engine::lua_type(state, -2) == engine::LUA_TSTRING
-                && engine::lua_type(state, -1) == engine::LUA_TFUNCTION
-            {
-                let function = engine::lua_topointer(state, -1);
-                for level in levels.iter_mut().filter(|l| l.function == function) {
-                    let (module, field) = (string_at(state, -4), string_at(state, -2));
-                    if module == "_G" {
-                        level.global_name = Some(field.into());
-                    } else if level.global_name.is_none() {
-                        level.global_name = Some(format!("{module}.{field}").into());
-                    }
-                }
-            }
-            engine::lua_pop(state, 1);
-        }
-    }
-}
-
-unsafe fn string_at(state: *mut engine::lua_State, index: c_int) -> String {
-    // SAFETY: a string is there.
-    unsafe {
-        CStr::from_ptr(engine::lua_tolstring(state, index, std::ptr::null_mut()))
-            .to_string_lossy()
-            .into_owned()
-    }
-}
-
-fn write_level(text: &mut Vec<u8>, level: &Level) {
-    let debug = &level.debug;
-    // SAFETY: `lua_getinfo` has filled these with C strings that live as long as the function, which is on the stack.
-    let (source, name_what, name, what) = unsafe {
-        (
-            CStr::from_ptr(debug.short_src.as_ptr()).to_bytes(),
-            CStr::from_ptr(debug.namewhat).to_bytes(),
-            (!debug.name.is_null()).then(|| CStr::from_ptr(debug.name).to_bytes()),
-            *debug.what as u8,
-        )
-    };
     if what == b't' {
-        text.extend_from_slice(b"\n\t(...tail calls...)");
-        return;
+        return put(text, &[TAIL_CALLS]);
     }
-    text.extend_from_slice(b"\n\t");
-    text.extend_from_slice(source);
-    text.push(b':');
+    put(text, &[b"\n\t", source, b":"]);
     if debug.currentline > 0 {
-        text.extend_from_slice(Digits::of(debug.currentline).bytes());
-        text.push(b':');
+        put_number(text, debug.currentline);
+        put(text, &[b":"]);
     }
-    let name = name.filter(|_| !name_what.is_empty());
-    match (&level.global_name, name) {
-        // Lua 5.2 says where a function is to be found only if there is no other name, and calls any name that of a function.
-        #[cfg(feature = "lua52")]
-        (_, Some(name)) => {
-            text.extend_from_slice(b" in function '");
-            text.extend_from_slice(name);
-            text.push(b'\'');
-        }
-        #[cfg(feature = "lua52")]
-        (Some(_), None) if what != b'C' => write_place(text, debug, source, what),
-        (Some(global), _) => {
-            text.extend_from_slice(b" in function '");
-            text.extend_from_slice(global.as_bytes());
-            text.push(b'\'');
-        }
-        #[cfg(not(feature = "lua52"))]
-        (None, Some(name)) => {
-            text.extend_from_slice(b" in ");
-            text.extend_from_slice(name_what);
-            text.extend_from_slice(b" '");
-            text.extend_from_slice(name);
-            text.push(b'\'');
-        }
+    // Lua 5.2 says where a function is to be found only of C functions, and calls any name that of a function.
+    let global = global.filter(|_| !NAMES_CALLS || (call.is_none() && level.is_c));
+    match (global, call) {
+        (Some(name), _) => put(text, &[b" in function '", name, b"'"]),
+        (None, Some((_, name))) if NAMES_CALLS => put(text, &[b" in function '", name, b"'"]),
+        (None, Some((kind, name))) => put(text, &[b" in ", kind, b" '", name, b"'"]),
         (None, None) => write_place(text, debug, source, what),
     }
-    if engine::is_tail_call(debug) {
-        text.extend_from_slice(b"\n\t(...tail calls...)");
+    if level.is_tail_call {
+        put(text, &[TAIL_CALLS]);
     }
 }
 
 /// What there is to say of a function without a name.
 fn write_place(text: &mut Vec<u8>, debug: &engine::lua_Debug, source: &[u8], what: u8) {
     match what {
-        b'm' => text.extend_from_slice(b" in main chunk"),
-        b'C' => text.extend_from_slice(b" in ?"),
+        b'm' => put(text, &[b" in main chunk"]),
+        b'C' => put(text, &[b" in ?"]),
         _ => {
-            text.extend_from_slice(b" in function <");
-            text.extend_from_slice(source);
-            text.push(b':');
-            text.extend_from_slice(Digits::of(debug.linedefined).bytes());
-            text.push(b'>');
+            put(text, &[b" in function <", source, b":"]);
+            put_number(text, debug.linedefined);
+            put(text, &[b">"]);
         }
     }
 }
 
-/// The decimal digits of a line's number.
-struct Digits {
-    digits: [u8; 10],
-    start: usize,
+/// What stands in the place of the levels that are left out.
+#[cold]
+fn write_skipped(text: &mut Vec<u8>, skipped: c_int) {
+    put(text, &[b"\n\t..."]);
+    if cfg!(not(any(feature = "lua52", feature = "lua53"))) {
+        put(text, &[b"\t(skipping "]);
+        // Lua's text does not count the level in whose place it stands.
+        put_number(text, skipped - 1);
+        put(text, &[b" levels)"]);
+    }
 }
 
-impl Digits {
-    fn of(number: c_int) -> Digits {
-        let mut digits = [0; 10];
-        let mut start = digits.len();
-        let mut rest = number.unsigned_abs();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            if rest == 0 {
-                return Digits { digits, start };
-            }
-        }
+/// Appends `parts`.
+#[inline(always)]
+fn put(text: &mut Vec<u8>, parts: &[&[u8]]) {
+    text.reserve(parts.iter().map(|part| part.len()).sum());
+    for part in parts {
+        text.extend_from_slice(part);
     }
+}
 
-    fn bytes(&self) -> &[u8] {
-        &self.digits[self.start..]
+/// Appends the decimal digits of a line's number.
+#[inline(never)]
+fn put_number(text: &mut Vec<u8>, number: c_int) {
+    let mut digits = [0; 10];
+    let mut start = digits.len();
+    let mut rest = number.unsigned_abs();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            return put(text, &[&digits[start..]]);
+        }
     }
 }
