@@ -228,12 +228,8 @@ unsafe fn with_traceback(
     let Failure::Error(cause) = failure else {
         return failure;
     };
-    let copy = |text: &[u8]| match std::str::from_utf8(text) {
-        Ok(text) => text.to_owned(),
-        Err(_) => String::from_utf8_lossy(text).into_owned(),
-    };
     // SAFETY: `state` runs the C function that raises; its stack is empty, or that of a hook, so there is room.
-    let traceback = unsafe { traceback::with_traceback(inner, state, state, 0, None, copy) };
+    let traceback = unsafe { traceback::with_traceback(inner, state, state, 0, None, text_of) };
     Failure::Error(Error::CallbackError {
         traceback,
         cause: shortened(cause),
@@ -278,13 +274,18 @@ unsafe fn message(state: *mut engine::lua_State) -> String {
             let mut len = 0;
             let data = engine::lua_tolstring(state, -1, &mut len);
             let bytes = std::slice::from_raw_parts(data as *const u8, len);
-            return match std::str::from_utf8(bytes) {
-                Ok(text) => text.to_owned(),
-                Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-            };
+            return text_of(bytes);
         }
         let name = std::ffi::CStr::from_ptr(engine::luaL_typename(state, -1));
         format!("<unprintable {} error>", name.to_string_lossy())
+    }
+}
+
+/// A text of Lua's as one of Rust's; what is not UTF-8 in it is replaced.
+fn text_of(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 

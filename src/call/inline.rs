@@ -91,3 +91,37 @@ static MARKS: [u8; 4] = [0; 4];
 unsafe extern "C-unwind" fn nothing(_: *mut engine::lua_State) -> c_int {
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use crate::{Lua, Result};
+
+    #[test]
+    fn a_small_value_is_found_in_the_closure_and_without_that_layout_in_a_userdata() -> Result<()> {
+        let lua = Lua::new();
+        let inline = &lua.inner().internals.inline;
+        assert!(
+            inline.get() || cfg!(not(feature = "vendored")),
+            "another layout"
+        );
+        for is_possible in [inline.get(), false] {
+            inline.set(is_possible);
+            let n = Cell::new(41_u64);
+            let count = lua.create_function(move |_, ()| {
+                n.set(n.get() + 1);
+                Ok(n.get())
+            })?;
+            lua.gc_collect()?;
+            assert_eq!(count.call::<_, u64>(())?, 42);
+            assert_eq!(count.call::<_, u64>(())?, 43);
+            let sum = lua.scope(|scope| {
+                let add = scope.create_function(|_, m: u64| Ok(m + 1))?;
+                add.call::<_, u64>(41)
+            })?;
+            assert_eq!(sum, 42);
+        }
+        Ok(())
+    }
+}

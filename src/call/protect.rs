@@ -74,6 +74,21 @@ struct Job<F, R> {
     nresults: c_int,
 }
 
+impl<F, R> Job<F, R>
+where
+    F: FnOnce(*mut engine::lua_State) -> R + Copy,
+    R: Copy,
+{
+    fn new(body: F, nresults: c_int) -> Job<F, R> {
+        Job {
+            header: Header { run: run::<F, R> },
+            body,
+            result: None,
+            nresults,
+        }
+    }
+}
+
 /// Runs `body` protected, with the `nargs` values on top of `state` as the whole of its stack.
 ///
 /// It leaves `nresults` values on `state` in place of the arguments, with `LUA_MULTRET` all that `body` leaves; on an error
@@ -94,12 +109,7 @@ where
     F: FnOnce(*mut engine::lua_State) -> R + Copy,
     R: Copy,
 {
-    let mut job = Job {
-        header: Header { run: run::<F, R> },
-        body,
-        result: None,
-        nresults,
-    };
+    let mut job = Job::new(body, nresults);
     // SAFETY: there is room for three values; the handler lies below the function. `job` outlives the call.
     unsafe {
         let handler = engine::lua_gettop(state) - nargs + 1;
@@ -136,12 +146,7 @@ where
     F: FnOnce(*mut engine::lua_State) -> R + Copy,
     R: Copy,
 {
-    let mut job = Job {
-        header: Header { run: run::<F, R> },
-        body,
-        result: None,
-        nresults: 1,
-    };
+    let mut job = Job::new(body, 1);
     // SAFETY: as in `protect`; the value takes the place of the handler.
     unsafe {
         inner.internals.push_handler(&inner.slots, state);
